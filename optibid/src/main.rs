@@ -1,0 +1,2 @@
+//! optibid
+fn main() {}
