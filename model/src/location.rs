@@ -20,8 +20,7 @@ pub struct LocationId(pub u64);
 impl LocationId {
     /// Id of location `name` in zone `zone` (canonical zone code); the name is taken without case.
     pub fn new(zone: &str, name: &str) -> Self {
-        let name = name.trim().to_ascii_uppercase();
-        Self(u64::from(zone_code(zone)) << 48 | (xxh3_64(name.as_bytes()) & 0xffff_ffff_ffff))
+        Self(u64::from(zone_code(zone)) << 48 | (hash_without_case(name.trim()) & 0xffff_ffff_ffff))
     }
 
     /// The zone's 16-bit code: `zone_code` of its canonical name.
@@ -32,7 +31,20 @@ impl LocationId {
 
 /// 16-bit code of a canonical zone name. `Zones` refuses a table in which two collide.
 pub fn zone_code(zone: &str) -> u16 {
-    (xxh3_64(zone.to_ascii_uppercase().as_bytes()) & 0xffff) as u16
+    (hash_without_case(zone) & 0xffff) as u16
+}
+
+/// Hash of the upper-case text. On the path of every record, so short names stay off the heap.
+fn hash_without_case(text: &str) -> u64 {
+    let mut buffer = [0; 64];
+    match buffer.get_mut(..text.len()) {
+        Some(short) => {
+            short.copy_from_slice(text.as_bytes());
+            short.make_ascii_uppercase();
+            xxh3_64(short)
+        }
+        None => xxh3_64(text.to_ascii_uppercase().as_bytes()),
+    }
 }
 
 /// One price series: a location in a market. The key of everything in the dataflow.

@@ -138,6 +138,14 @@ pub struct Anomaly {
 }
 
 impl Anomaly {
+    /// The value judged, in the kind's own unit: currency per MWh, or milliseconds of silence for a stale feed.
+    pub fn value_in_units(&self) -> f64 {
+        match self.kind {
+            AnomalyKind::StaleFeed => self.value as f64,
+            _ => crate::money::price(self.value),
+        }
+    }
+
     /// The stable id of an alert.
     pub fn stable_id(rule: &str, kind: AnomalyKind, series: SeriesKey, start_ms: i64) -> u64 {
         let text = format!("{rule}|{}|{:x}|{}|{start_ms}", kind.as_str(), series.location.0, series.market.as_str());

@@ -1,16 +1,39 @@
-//! Bytes to records. (Body follows in the next commit; the shapes are final.)
+//! Bytes to records.
+//!
+//! Total: whatever the bytes, a message becomes records or dead letters, never an error or a panic. The
+//! common JSON tick takes one pass into borrowed text; only a message that this pass refuses is looked at
+//! again, slowly, to say what is wrong with it.
 
 use std::sync::Arc;
 
-use crate::bid::BidEvent;
-use crate::dead_letter::DeadLetter;
-use crate::location::{LocationName, Names, PartitionId};
-use crate::notice::Notice;
-use crate::rule::Rule;
-use crate::tick::Tick;
-use crate::zones::Zones;
+use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::TopicKind;
+use crate::bid::{BidEvent, Step};
+use crate::dead_letter::{DeadLetter, Reason};
+use crate::location::{LocationName, Names, PartitionId, SeriesKey};
+use crate::market::Market;
+use crate::money;
+use crate::notice::Notice;
+use crate::output::Severity;
+use crate::rule::Rule;
+use crate::tick::{Tick, TickExtra};
+use crate::time::{DAY_MS, HOUR_MS};
+use crate::zones::{Zone, Zones};
+
+use super::json::{RawTick, WireBid, WireNotice};
+use super::{TopicKind, columnar, json};
+
+/// Version of the wire formats that this program writes; it reads this one and older ones.
+pub const VERSION: u32 = 1;
+/// Bytes of an oversized message that its dead letter keeps.
+const OVERSIZED_KEPT_BYTES: usize = 64 << 10;
+/// Event times outside 1990-01-01 … 2100-01-01 are no market data.
+const EVENT_RANGE_MS: std::ops::Range<i64> = 631_152_000_000..4_102_444_800_000;
+/// Most steps in one bid curve.
+const MAX_STEPS: usize = 1_000;
+/// Longest name accepted, in bytes.
+const MAX_NAME_BYTES: usize = 256;
 
 /// Where a message comes from.
 #[derive(Clone, Debug)]
@@ -23,7 +46,7 @@ pub struct Origin {
     pub partition_id: PartitionId,
     /// Offset.
     pub offset: i64,
-    /// Kafka's timestamp, UTC ms.
+    /// Kafka's timestamp, UTC ms; ≤ 0 where the broker gave none.
     pub timestamp_ms: i64,
 }
 
@@ -40,12 +63,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_bytes: 1 << 20, max_ahead_ms: 60_000, day_ahead_max_ahead_ms: 48 * crate::time::HOUR_MS }
+        Self { max_bytes: 1 << 20, max_ahead_ms: 60_000, day_ahead_max_ahead_ms: 48 * HOUR_MS }
     }
 }
 
 /// Everything a run of messages decoded to. Reused between runs: `clear` keeps the capacity.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoded {
     /// Ticks.
     pub ticks: Vec<Tick>,
@@ -67,6 +90,22 @@ pub struct Decoded {
     pub clock_ms: i64,
 }
 
+impl Default for Decoded {
+    fn default() -> Self {
+        Self {
+            ticks: Vec::new(),
+            bids: Vec::new(),
+            rules: Vec::new(),
+            notices: Vec::new(),
+            names: Vec::new(),
+            dead_letters: Vec::new(),
+            received: 0,
+            refused: 0,
+            clock_ms: i64::MIN,
+        }
+    }
+}
+
 impl Decoded {
     /// Empties it for reuse.
     pub fn clear(&mut self) {
@@ -78,9 +117,24 @@ impl Decoded {
         self.dead_letters.clear();
         (self.received, self.refused, self.clock_ms) = (0, 0, i64::MIN);
     }
+
+    fn refuse(&mut self, origin: &Origin, row: u32, refusal: Refusal, bytes: Vec<u8>) {
+        self.dead_letters.push(DeadLetter {
+            topic: Arc::clone(&origin.topic),
+            partition: origin.partition,
+            offset: origin.offset,
+            row,
+            reason: refusal.0,
+            detail: refusal.1,
+            bytes,
+        });
+    }
 }
 
-/// Decodes messages of every topic. One per worker; holds no state between messages.
+/// Why a record is refused: the reason and the detail for a person.
+pub(super) type Refusal = (Reason, String);
+
+/// Decodes messages of every topic. Holds no state between messages.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     /// Zone table.
@@ -94,6 +148,332 @@ pub struct Decoder {
 impl Decoder {
     /// Decodes one message onto `out`. Never fails: what cannot be read becomes a dead letter.
     pub fn decode(&self, kind: TopicKind, origin: &Origin, bytes: &[u8], out: &mut Decoded) {
-        let _ = (kind, origin, bytes, out);
+        if bytes.len() > self.limits.max_bytes {
+            let detail = format!("message of {} bytes, at most {} are allowed", bytes.len(), self.limits.max_bytes);
+            self.count_refusal(kind, out);
+            out.refuse(origin, 0, (Reason::Oversized, detail), bytes[..bytes.len().min(OVERSIZED_KEPT_BYTES)].to_vec());
+            return;
+        }
+        match kind {
+            TopicKind::Ticks if columnar::is_stream(bytes) => self.columnar_ticks(origin, bytes, out),
+            TopicKind::Ticks => self.json_tick(origin, bytes, out),
+            TopicKind::Bids => match self.bid(origin, bytes, out) {
+                Ok(bid) => out.bids.push(bid),
+                Err(refusal) => out.refuse(origin, 0, refusal, bytes.to_vec()),
+            },
+            TopicKind::Rules => match self.rule(bytes) {
+                Ok(rule) => out.rules.push((rule, origin.partition_id, origin.offset)),
+                Err(refusal) => out.refuse(origin, 0, refusal, bytes.to_vec()),
+            },
+            TopicKind::Notices => match self.notice(origin, bytes) {
+                Ok(notice) => out.notices.push(notice),
+                Err(refusal) => out.refuse(origin, 0, refusal, bytes.to_vec()),
+            },
+        }
     }
+
+    fn count_refusal(&self, kind: TopicKind, out: &mut Decoded) {
+        if kind == TopicKind::Ticks {
+            out.received += 1;
+            out.refused += 1;
+        }
+    }
+
+    fn json_tick(&self, origin: &Origin, bytes: &[u8], out: &mut Decoded) {
+        out.received += 1;
+        let result = match serde_json::from_slice::<RawTick<'_>>(bytes) {
+            Ok(raw) => self.tick(origin, 0, &raw, out),
+            Err(error) => Err(json::diagnose_tick(bytes, &error)),
+        };
+        match result {
+            Ok(tick) => out.ticks.push(tick),
+            Err(refusal) => {
+                out.refused += 1;
+                out.refuse(origin, 0, refusal, bytes.to_vec());
+            }
+        }
+    }
+
+    fn columnar_ticks(&self, origin: &Origin, bytes: &[u8], out: &mut Decoded) {
+        let rows = match columnar::decode(bytes) {
+            Ok(rows) => rows,
+            Err(detail) => {
+                self.count_refusal(TopicKind::Ticks, out);
+                out.refuse(origin, 0, (Reason::Malformed, detail), bytes.to_vec());
+                return;
+            }
+        };
+        for (row, result) in rows.iter().enumerate() {
+            let row = u32::try_from(row).unwrap_or(u32::MAX);
+            out.received += 1;
+            match result.and_then(|raw| self.tick(origin, row, &raw, out)) {
+                Ok(tick) => out.ticks.push(tick),
+                Err(refusal) => {
+                    out.refused += 1;
+                    out.refuse(origin, row, refusal, rows.row_json(row as usize));
+                }
+            }
+        }
+    }
+
+    /// Checks one raw tick and resolves its names.
+    fn tick(&self, origin: &Origin, row: u32, raw: &RawTick<'_>, out: &mut Decoded) -> Result<Tick, Refusal> {
+        check_version(raw.v)?;
+        let zone = self.zone(&raw.market_zone)?;
+        let market = raw.market.unwrap_or(Market::Continuous);
+        let (event_ms, published_ms) = self.times(origin, raw, market)?;
+        let price_micros = money::price_micros(raw.price)
+            .ok_or_else(|| (Reason::BadPrice, format!("price {} is not within ±10⁹", raw.price)))?;
+        let volume_kwh = match raw.volume {
+            None => 0,
+            Some(mwh) => money::volume_kwh(mwh)
+                .ok_or_else(|| (Reason::BadVolume, format!("volume {mwh} MWh is not within 0…10⁹")))?,
+        };
+        let duration_ms = duration(raw.duration_ms, market)?;
+        if let Some(currency) = raw.currency.filter(|currency| *currency != zone.currency) {
+            let detail =
+                format!("currency {} but {} trades in {}", currency.as_str(), zone.code, zone.currency.as_str());
+            return Err((Reason::BadField, detail));
+        }
+        let revision = match raw.revision {
+            Some(revision) if revision < 0 => {
+                return Err((Reason::BadField, format!("revision {revision} is negative")));
+            }
+            Some(revision) => revision,
+            None if market.is_interval() => origin.offset,
+            None => 0,
+        };
+        let extra = extra(raw)?;
+        let location = self.location(zone, raw.location.as_deref(), out)?;
+        let id = match raw.id.as_deref() {
+            Some(id) => xxh3_64(id.as_bytes()),
+            None if market.is_interval() => xxh3_64(&event_ms.to_le_bytes()),
+            None => positional_id(origin, row),
+        };
+        out.clock_ms = out.clock_ms.max(event_ms.min(published_ms));
+        Ok(Tick {
+            location,
+            market,
+            event_ms,
+            duration_ms,
+            price_micros,
+            volume_kwh,
+            id,
+            revision,
+            cancelled: raw.cancelled,
+            partition: origin.partition_id,
+            offset: origin.offset,
+            extra,
+        })
+    }
+
+    /// Event time and publication time, the first not further ahead of the second than the market allows.
+    fn times(&self, origin: &Origin, raw: &RawTick<'_>, market: Market) -> Result<(i64, i64), Refusal> {
+        let event_ms = event_time(raw.timestamp.millis(), "timestamp")?;
+        let kafka_ms = (origin.timestamp_ms > 0).then_some(origin.timestamp_ms);
+        let published_ms = match &raw.published {
+            Some(published) => event_time(published.millis(), "published")?,
+            None => kafka_ms.unwrap_or(event_ms),
+        };
+        let ahead = |what: &str, at: i64, of: i64, limit: i64| {
+            if at.saturating_sub(of) <= limit {
+                return Ok(());
+            }
+            let (at_text, of_text) = (crate::time::rfc3339(at), crate::time::rfc3339(of));
+            Err((Reason::Future, format!("{what} {at_text} is more than {limit} ms ahead of {of_text}")))
+        };
+        if let Some(kafka_ms) = kafka_ms {
+            ahead("publication", published_ms, kafka_ms, self.limits.max_ahead_ms)?;
+        }
+        let limit = if market.is_day_ahead() { self.limits.day_ahead_max_ahead_ms } else { self.limits.max_ahead_ms };
+        ahead("event time", event_ms, published_ms, limit)?;
+        Ok((event_ms, published_ms))
+    }
+
+    fn zone(&self, name: &str) -> Result<&Arc<Zone>, Refusal> {
+        self.zones.get(name).ok_or_else(|| (Reason::UnknownZone, format!("no zone {:?} in the zone table", clip(name))))
+    }
+
+    fn location(&self, zone: &Zone, name: Option<&str>, out: &mut Decoded) -> Result<crate::LocationId, Refusal> {
+        let name = match name {
+            None => zone.code.as_str(),
+            Some(name) if name.trim().is_empty() || name.len() > MAX_NAME_BYTES => {
+                return Err((Reason::BadField, format!("location {:?} is empty or too long", clip(name))));
+            }
+            Some(name) => zone.canonical_location(name),
+        };
+        let (id, fresh) = self.names.location(&zone.code, name);
+        out.names.extend(fresh);
+        Ok(id)
+    }
+
+    fn bid(&self, origin: &Origin, bytes: &[u8], out: &mut Decoded) -> Result<BidEvent, Refusal> {
+        let wire: WireBid = parse(bytes)?;
+        check_version(wire.v)?;
+        check_name("bid", &wire.bid)?;
+        check_name("organisation", &wire.organisation)?;
+        let zone = self.zone(&wire.market_zone)?;
+        if wire.revision < 0 {
+            return Err((Reason::BadField, format!("revision {} is negative", wire.revision)));
+        }
+        if wire.steps.len() > MAX_STEPS {
+            return Err((Reason::BadField, format!("{} steps, at most {MAX_STEPS} are allowed", wire.steps.len())));
+        }
+        let steps = wire
+            .steps
+            .iter()
+            .map(|step| {
+                let price_micros = money::price_micros(step.price)
+                    .ok_or_else(|| (Reason::BadPrice, format!("step price {} is not within ±10⁹", step.price)))?;
+                let power_kw = money::volume_kwh(step.power)
+                    .ok_or_else(|| (Reason::BadVolume, format!("step power {} MW is not within 0…10⁹", step.power)))?;
+                Ok(Step { price_micros, power_kw })
+            })
+            .collect::<Result<Vec<_>, Refusal>>()?;
+        let delivery_ms = event_time(wire.delivery.millis(), "delivery")?;
+        let event_ms = event_time(wire.timestamp.millis(), "timestamp")?;
+        let duration_ms = match (wire.duration_ms, wire.market.interval_ms()) {
+            (Some(ms), _) if ms > 0 && i64::from(ms) <= 25 * HOUR_MS => ms,
+            (None, ms) if ms > 0 => ms,
+            (given, _) => {
+                return Err((
+                    Reason::BadField,
+                    format!("duration_ms {given:?} is no delivery interval in {}", wire.market.as_str()),
+                ));
+            }
+        };
+        let location = self.location(zone, wire.location.as_deref(), out)?;
+        Ok(BidEvent {
+            bid: wire.bid,
+            revision: wire.revision,
+            status: wire.status,
+            organisation: wire.organisation,
+            series: SeriesKey { location, market: wire.market },
+            delivery_ms,
+            duration_ms,
+            side: wire.side,
+            steps,
+            event_ms,
+            partition: origin.partition_id,
+            offset: origin.offset,
+        })
+    }
+
+    fn rule(&self, bytes: &[u8]) -> Result<Rule, Refusal> {
+        let rule: Rule = parse(bytes)?;
+        check_name("rule", &rule.rule)?;
+        if let Some(zone) = &rule.zone {
+            self.zone(zone)?;
+        } else if rule.location.is_some() {
+            return Err((Reason::BadField, "a rule for a location must name its zone".into()));
+        }
+        if rule.threshold_milli < 0 {
+            return Err((Reason::BadField, format!("threshold_milli {} is negative", rule.threshold_milli)));
+        }
+        if !(2..=10_000).contains(&rule.window_bars) {
+            return Err((Reason::BadField, format!("window_bars {} is not within 2…10000", rule.window_bars)));
+        }
+        Ok(rule)
+    }
+
+    fn notice(&self, origin: &Origin, bytes: &[u8]) -> Result<Notice, Refusal> {
+        let wire: WireNotice = parse(bytes)?;
+        check_version(wire.v)?;
+        let zone = match wire.market_zone.trim() {
+            "*" => "*".to_owned(),
+            name => self.zone(name)?.code.clone(),
+        };
+        let severity = match wire.severity.as_deref() {
+            None => Severity::Info,
+            Some(text) => Severity::parse(text).ok_or_else(|| {
+                (Reason::BadField, format!("severity {:?} is not info, warning or critical", clip(text)))
+            })?,
+        };
+        let class = wire.class.unwrap_or_else(|| "market_alert".into());
+        if !matches!(class.as_str(), "market_alert" | "market_event" | "bidding") {
+            return Err((
+                Reason::BadField,
+                format!("class {:?} is not market_alert, market_event or bidding", clip(&class)),
+            ));
+        }
+        let event_ms = match wire.timestamp {
+            Some(timestamp) => event_time(timestamp.millis(), "timestamp")?,
+            None => origin.timestamp_ms.max(0),
+        };
+        let id = wire.id.unwrap_or_else(|| format!("{}/{}/{}", origin.topic, origin.partition, origin.offset));
+        Ok(Notice { id, zone, class, alert_type: wire.alert_type, message: wire.message, severity, event_ms })
+    }
+}
+
+fn parse<W: DeserializeOwned>(bytes: &[u8]) -> Result<W, Refusal> {
+    serde_json::from_slice(bytes).map_err(|error| (Reason::Malformed, format!("read JSON: {error}")))
+}
+
+fn check_version(v: u32) -> Result<(), Refusal> {
+    match v {
+        1..=VERSION => Ok(()),
+        _ => Err((Reason::Malformed, format!("version {v}, this program reads 1 to {VERSION}"))),
+    }
+}
+
+fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
+    if name.trim().is_empty() || name.len() > MAX_NAME_BYTES {
+        return Err((Reason::BadField, format!("{field} {:?} is empty or too long", clip(name))));
+    }
+    Ok(())
+}
+
+fn event_time(ms: Option<i64>, field: &str) -> Result<i64, Refusal> {
+    let ms = ms.ok_or_else(|| (Reason::BadTime, format!("{field} is no RFC 3339 instant or UTC milliseconds")))?;
+    if EVENT_RANGE_MS.contains(&ms) {
+        return Ok(ms);
+    }
+    Err((Reason::BadTime, format!("{field} {ms} ms is not between 1990 and 2100")))
+}
+
+fn duration(given: Option<u32>, market: Market) -> Result<u32, Refusal> {
+    match (given, market.interval_ms()) {
+        (None, ms) => Ok(ms),
+        (Some(0), 0) => Ok(0),
+        (Some(ms), 0) => Err((Reason::BadField, format!("duration_ms {ms} without a market that has intervals"))),
+        (Some(ms), _) if ms > 0 && i64::from(ms) <= DAY_MS + HOUR_MS => Ok(ms),
+        (Some(ms), _) => Err((Reason::BadField, format!("duration_ms {ms} is no interval"))),
+    }
+}
+
+fn extra(raw: &RawTick<'_>) -> Result<Option<Box<TickExtra>>, Refusal> {
+    let micros = |field: &str, value: Option<f64>| match value {
+        None => Ok(None),
+        Some(value) => money::price_micros(value)
+            .map(Some)
+            .ok_or_else(|| (Reason::BadField, format!("{field} {value} is not within ±10⁹"))),
+    };
+    for (field, text) in [("id", &raw.id), ("source", &raw.source)] {
+        if let Some(text) = text {
+            check_name(field, text)?;
+        }
+    }
+    let extra = TickExtra {
+        id: raw.id.as_deref().map(Arc::from),
+        source: raw.source.as_deref().map(Arc::from),
+        currency: raw.currency,
+        energy_micros: micros("energy", raw.energy)?,
+        congestion_micros: micros("congestion", raw.congestion)?,
+        loss_micros: micros("loss", raw.loss)?,
+    };
+    Ok((extra != TickExtra::default()).then(|| Box::new(extra)))
+}
+
+/// Id of a tick without one: where it stood. Two such ticks are never the same tick.
+fn positional_id(origin: &Origin, row: u32) -> u64 {
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&origin.partition_id.0.to_le_bytes());
+    bytes[4..12].copy_from_slice(&origin.offset.to_le_bytes());
+    bytes[12..].copy_from_slice(&row.to_le_bytes());
+    xxh3_64(&bytes)
+}
+
+/// Foreign text in a message for a person: enough to recognise it, no more.
+fn clip(text: &str) -> &str {
+    text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
 }

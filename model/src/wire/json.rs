@@ -1,8 +1,16 @@
-//! JSON forms. (Encoding and decoding bodies follow in the next commit; the shapes are final.)
+//! The JSON forms of ticks, bids and notices, and what is wrong with a tick that cannot be read.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dead_letter::Reason;
+use crate::location::Names;
 use crate::market::{Currency, Market};
+use crate::money;
+use crate::tick::Tick;
+
+use super::decode::Refusal;
 
 /// A tick on the wire. Only `market_zone`, `price` and `timestamp` are required:
 /// `{"market_zone":"pjm","price":52.5,"volume":1000,"timestamp":"2025-11-18T10:00:00Z"}`.
@@ -105,7 +113,150 @@ impl WireTick {
 
     /// JSON bytes.
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
+        serde_json::to_vec(self).expect("a struct of numbers and text always serialises")
+    }
+
+    /// The full form of a decoded tick: what a dead letter keeps of it.
+    pub fn of(tick: &Tick, names: &Names) -> Self {
+        let name = names.name(tick.location);
+        let extra = tick.extra.as_deref();
+        let price = |micros: Option<i64>| micros.map(money::price);
+        Self {
+            v: 1,
+            market_zone: name.as_ref().map_or_else(String::new, |name| name.zone.to_string()),
+            location: name.map(|name| name.location.to_string()),
+            market: Some(tick.market),
+            timestamp: Timestamp::Millis(tick.event_ms),
+            duration_ms: Some(tick.duration_ms),
+            price: money::price(tick.price_micros),
+            volume: Some(money::volume_mwh(tick.volume_kwh)),
+            currency: extra.and_then(|extra| extra.currency),
+            energy: price(extra.and_then(|extra| extra.energy_micros)),
+            congestion: price(extra.and_then(|extra| extra.congestion_micros)),
+            loss: price(extra.and_then(|extra| extra.loss_micros)),
+            id: extra.and_then(|extra| extra.id.as_deref()).map(str::to_owned),
+            revision: Some(tick.revision),
+            cancelled: tick.cancelled,
+            source: extra.and_then(|extra| extra.source.as_deref()).map(str::to_owned),
+            published: None,
+        }
+    }
+}
+
+/// A tick as it is read: borrowed text, otherwise field for field a [`WireTick`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTick<'a> {
+    #[serde(default = "one")]
+    pub(super) v: u32,
+    #[serde(borrow)]
+    pub(super) market_zone: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) location: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(super) market: Option<Market>,
+    #[serde(borrow)]
+    pub(super) timestamp: RawTimestamp<'a>,
+    #[serde(default)]
+    pub(super) duration_ms: Option<u32>,
+    pub(super) price: f64,
+    #[serde(default)]
+    pub(super) volume: Option<f64>,
+    #[serde(default)]
+    pub(super) currency: Option<Currency>,
+    #[serde(default)]
+    pub(super) energy: Option<f64>,
+    #[serde(default)]
+    pub(super) congestion: Option<f64>,
+    #[serde(default)]
+    pub(super) loss: Option<f64>,
+    #[serde(borrow, default)]
+    pub(super) id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    pub(super) revision: Option<i64>,
+    #[serde(default)]
+    pub(super) cancelled: bool,
+    #[serde(borrow, default)]
+    pub(super) source: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) published: Option<RawTimestamp<'a>>,
+}
+
+/// A [`Timestamp`] with borrowed text. Not `untagged`: serde would buffer every value of the hot path first.
+#[derive(Debug)]
+pub(super) enum RawTimestamp<'a> {
+    Millis(i64),
+    Text(Cow<'a, str>),
+}
+
+impl RawTimestamp<'_> {
+    pub(super) fn millis(&self) -> Option<i64> {
+        match self {
+            Self::Millis(ms) => Some(*ms),
+            Self::Text(text) => crate::time::parse_instant(text),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawTimestamp<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = RawTimestamp<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an RFC 3339 instant or UTC milliseconds")
+            }
+            fn visit_i64<E: serde::de::Error>(self, ms: i64) -> Result<Self::Value, E> {
+                Ok(RawTimestamp::Millis(ms))
+            }
+            fn visit_u64<E: serde::de::Error>(self, ms: u64) -> Result<Self::Value, E> {
+                Ok(RawTimestamp::Millis(i64::try_from(ms).unwrap_or(i64::MAX)))
+            }
+            fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(RawTimestamp::Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(RawTimestamp::Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// Says what is wrong with a tick message that the fast pass refused.
+pub(super) fn diagnose_tick(bytes: &[u8], error: &serde_json::Error) -> Refusal {
+    let detail = format!("read JSON: {error}");
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return (Reason::Malformed, "neither UTF-8 JSON nor an Arrow stream".into());
+    };
+    let value: serde_json::Value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        // JSON has no NaN or Infinity, but some writers emit them: if that is all, the price is what is bad.
+        Err(_) => match serde_json::from_str(
+            &text.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null"),
+        ) {
+            Ok(value) => value,
+            Err(_) => return (Reason::Malformed, detail),
+        },
+    };
+    let Some(fields) = value.as_object() else { return (Reason::Malformed, detail) };
+    match fields.get("price") {
+        None => return (Reason::BadPrice, "price is missing".into()),
+        Some(price) if !price.is_number() => return (Reason::BadPrice, "price is not a number".into()),
+        _ => {}
+    }
+    match fields.get("timestamp") {
+        None => return (Reason::BadTime, "timestamp is missing".into()),
+        Some(at) if !at.is_string() && !at.is_i64() => {
+            return (Reason::BadTime, "timestamp is neither text nor whole milliseconds".into());
+        }
+        _ => {}
+    }
+    match fields.get("volume") {
+        Some(volume) if !volume.is_number() && !volume.is_null() => {
+            (Reason::BadVolume, "volume is not a number".into())
+        }
+        _ => (Reason::Malformed, detail),
     }
 }
 

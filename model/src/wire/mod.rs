@@ -7,6 +7,8 @@
 pub mod columnar;
 pub mod decode;
 pub mod json;
+#[cfg(test)]
+mod tests;
 
 pub use decode::{Decoded, Decoder, Limits, Origin};
 pub use json::{WireBid, WireNotice, WireTick};
