@@ -1,1 +1,91 @@
-//! operators: to be filled.
+//! The operators: collections in, collections out. `build` shows the whole graph on one screen.
+//!
+//! ```text
+//! ticks ──► bars (1m) ──┬──► rollup (5m, 15m, 1h, local day) ──► Outputs::bars
+//!             │         ├──► kpi (windows, spread)           ──► Outputs::kpis
+//!             │         ├──► anomaly ◄── rules               ──► Outputs::anomalies
+//!             │         └──► correlation                     ──► Outputs::correlations
+//!             └─ tick rows, dead letters, counts
+//! bids  ──► bids                                             ──► Outputs::bids
+//! ```
+//!
+//! Operators are total (no input makes them fail), never read a clock, do no I/O, and yield the same changes at
+//! the same T whatever the number of workers, the batching and the order of arrival. Each is a free function over
+//! streams, most of them a state machine on the one mechanism in [`keyed`]. A header says what each means, the
+//! bound of its state, and what late, duplicate and corrected input does; an oracle test proves it.
+
+pub mod anomaly;
+pub mod bars;
+pub mod bids;
+pub mod config;
+pub mod correlation;
+pub mod hash;
+pub mod keyed;
+pub mod kpi;
+pub mod rollup;
+pub mod rules;
+
+use std::sync::Arc;
+
+use differential_dataflow::VecCollection;
+use model::batch::Counts;
+use model::{
+    Anomaly, BarRow, BidEvent, Correlation, DeadLetter, Kpi, LiveBid, Names, PartitionId, Rule, T, Tick, TickRow, Zones,
+};
+use timely::dataflow::StreamVec;
+
+pub use config::Config;
+
+/// What goes in. Every stream carries records at the T that the source bound them to.
+pub struct Inputs<'s> {
+    /// Decoded ticks.
+    pub ticks: StreamVec<'s, T, Tick>,
+    /// Decoded bid events.
+    pub bids: StreamVec<'s, T, BidEvent>,
+    /// Decoded rules with partition and offset.
+    pub rules: StreamVec<'s, T, (Rule, PartitionId, i64)>,
+}
+
+/// What comes out. Collections carry at most one `-1` and one `+1` for a key at one T.
+pub struct Outputs<'s> {
+    /// Tick records that reached their bar, with what they did; empty unless `Config::tick_rows`.
+    pub ticks: StreamVec<'s, T, TickRow>,
+    /// Bars of every granularity. Bars that leave retention are not retracted.
+    pub bars: VecCollection<'s, T, BarRow, isize>,
+    /// Key figures per series and window.
+    pub kpis: VecCollection<'s, T, Kpi, isize>,
+    /// Alerts that stand.
+    pub anomalies: VecCollection<'s, T, Anomaly, isize>,
+    /// Correlations of every pair.
+    pub correlations: VecCollection<'s, T, Correlation, isize>,
+    /// Live bids.
+    pub bids: VecCollection<'s, T, LiveBid, isize>,
+    /// Rules that stand.
+    pub rules: VecCollection<'s, T, Rule, isize>,
+    /// Ticks that came too late, whole.
+    pub dead_letters: StreamVec<'s, T, DeadLetter>,
+    /// What became of the ticks; `received` is the source's to count. Several a T: add them up.
+    pub counts: StreamVec<'s, T, Counts>,
+}
+
+/// The whole graph.
+pub fn build<'s>(config: &Config, zones: &Zones, names: &Arc<Names>, inputs: Inputs<'s>) -> Outputs<'s> {
+    let minute = bars::bars(config, zones, names, inputs.ticks);
+    let rollups = rollup::rollup(config, zones, minute.bars.clone());
+    let rules = rules::live_rules(inputs.rules);
+    let kpis = kpi::kpis(config, zones, minute.bars.clone());
+    let anomalies = anomaly::anomalies(config, zones, names, minute.bars.clone(), rules.clone());
+    let correlations = correlation::correlations(config, zones, minute.bars.clone());
+    let bids = bids::live_bids(config, inputs.bids);
+    Outputs {
+        ticks: minute.ticks,
+        bars: minute.bars.concat(rollups),
+        kpis,
+        anomalies,
+        correlations,
+        bids,
+        rules,
+        dead_letters: minute.dead_letters,
+        counts: minute.counts,
+    }
+}

@@ -1,0 +1,256 @@
+//! The one mechanism behind every hand-written operator: a state machine a key, stepped in the order of T.
+//!
+//! ```text
+//! records ──exchange by key──► inbox of each key ─┐ when the frontier passes T:   ┌─► changes (row, T, ±1)
+//! shared  ──broadcast────────► Machine::share ────┴► Machine::step, once a key ───┴─► side records
+//!                                                     ▲ wake at a later T ──┘
+//! ```
+//!
+//! * A key is stepped exactly once for every T at which it has input or asked to be woken (or at which shared
+//!   records changed for all). T's come in order, and only when the frontier has passed them, so a step sees all
+//!   of T: results do not depend on workers, batching or arrival. The order of records *within* an inbox does
+//!   depend on them; a machine for which it matters sorts its inbox.
+//! * A wake is a delayed capability: it holds back no time before it, and its output carries exactly its T, even
+//!   if the source never minted that T. When all inputs have *ended* (not merely advanced) outstanding wakes are
+//!   dropped: the end of the input is not the passage of time. Whoever closes an input first advances it and
+//!   waits for the outputs to follow.
+//! * State: one `Machine::State` a key, dropped as soon as `Machine::is_empty` says so.
+
+mod emit;
+mod slots;
+
+use std::collections::VecDeque;
+use std::hash::Hash;
+
+use model::T;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::operator::empty;
+use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
+use timely::dataflow::operators::vec::Broadcast;
+use timely::dataflow::operators::{Capability, InputCapability};
+use timely::progress::frontier::MutableAntichain;
+use timely::progress::operate::FrontierInterest;
+
+use crate::hash::route;
+use slots::Slots;
+
+pub use emit::Emit;
+
+/// A record that may cross workers.
+pub trait Record: timely::ExchangeData + Clone {}
+impl<R: timely::ExchangeData + Clone> Record for R {}
+
+/// What a keyed operator does. One value a worker (configuration, scratch space, shared records), one `State` a key.
+pub trait Machine: 'static {
+    /// What records are grouped by.
+    type Key: Clone + Eq + Hash + 'static;
+    /// State of one key; the default is a key never seen.
+    type State: Default + 'static;
+    /// Records on the keyed input. For a collection: `(row, T, isize)`.
+    type In: Record;
+    /// Records on the broadcast input; `()` for a machine without one.
+    type Shared: Record;
+    /// Rows of the output collection.
+    type Out: Record;
+    /// Records of the second output; `()` for a machine without one.
+    type Side: Record;
+
+    /// Takes the shared records of `t`, before any key is stepped at `t`. Every worker gets all of them, in any
+    /// order. Returns whether every key known must be stepped at `t`.
+    fn share(&mut self, t: T, records: &mut Vec<Self::Shared>) -> bool {
+        let _ = t;
+        records.clear();
+        false
+    }
+
+    /// Steps one key: takes its input (possibly none), emits what changed, and returns when to be woken next,
+    /// strictly after `visit.t` (an earlier wake that was asked for is forgotten: the answer is the whole truth).
+    fn step(
+        &mut self,
+        visit: Visit<'_, Self::Key>,
+        state: &mut Self::State,
+        input: &mut Vec<Self::In>,
+        out: &mut Emit<Self::Out, Self::Side>,
+    ) -> Option<T>;
+
+    /// Whether a state may be forgotten. Asked after every step that returned no wake.
+    fn is_empty(&self, state: &Self::State) -> bool;
+}
+
+/// Which key is stepped, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit<'a, K> {
+    /// The key.
+    pub key: &'a K,
+    /// The moment.
+    pub t: T,
+    /// Shared records changed at this moment, so that every key is stepped.
+    pub shared_changed: bool,
+}
+
+/// Both outputs of a keyed operator.
+pub struct Keyed<'s, M: Machine> {
+    /// The output collection's updates; `.as_collection()` makes it one.
+    pub changes: StreamVec<'s, T, (M::Out, T, isize)>,
+    /// The second output.
+    pub side: StreamVec<'s, T, M::Side>,
+}
+
+/// A keyed operator without shared records.
+pub fn keyed<'s, M: Machine>(
+    name: &str,
+    stream: StreamVec<'s, T, M::In>,
+    key: impl Fn(&M::In) -> M::Key + Clone + 'static,
+    machine: M,
+) -> Keyed<'s, M> {
+    let shared = empty(stream.scope());
+    build(name, stream, shared, key, machine)
+}
+
+/// A keyed operator with shared records, which go to every worker.
+pub fn keyed_shared<'s, M: Machine>(
+    name: &str,
+    stream: StreamVec<'s, T, M::In>,
+    shared: StreamVec<'s, T, M::Shared>,
+    key: impl Fn(&M::In) -> M::Key + Clone + 'static,
+    machine: M,
+) -> Keyed<'s, M> {
+    build(name, stream, shared.broadcast(), key, machine)
+}
+
+fn build<'s, M: Machine>(
+    name: &str,
+    stream: StreamVec<'s, T, M::In>,
+    shared: StreamVec<'s, T, M::Shared>,
+    key: impl Fn(&M::In) -> M::Key + Clone + 'static,
+    machine: M,
+) -> Keyed<'s, M> {
+    let mut builder = OperatorBuilder::new(name.to_owned(), stream.scope());
+    let route_key = key.clone();
+    let mut records = builder.new_input(stream, Exchange::new(move |record: &M::In| route(&route_key(record))));
+    let mut shares = builder.new_input(shared, Pipeline);
+    // Without a capability nothing is pending, so that a frontier that moves is of no interest.
+    builder.set_notify_for(0, FrontierInterest::IfCapability);
+    builder.set_notify_for(1, FrontierInterest::IfCapability);
+    let (changes_out, changes) = builder.new_output();
+    let (side_out, side) = builder.new_output();
+    let (mut changes_out, mut side_out) = (OutputBuilder::from(changes_out), OutputBuilder::from(side_out));
+
+    builder.build(move |_initial| {
+        let mut engine = Engine::new(machine, key);
+        move |frontiers: &[MutableAntichain<T>]| {
+            records.for_each_stamp(|capability, containers| {
+                if let Some(moment) = engine.moment(&capability) {
+                    moment.records.extend(containers.map(std::mem::take));
+                }
+            });
+            shares.for_each_stamp(|capability, containers| {
+                if let Some(moment) = engine.moment(&capability) {
+                    moment.shared.extend(containers.flat_map(|container| container.drain(..)));
+                }
+            });
+            engine.advance(frontiers, &mut changes_out.activate(), &mut side_out.activate());
+        }
+    });
+    Keyed { changes, side }
+}
+
+/// Input of one T that the frontier has not passed yet.
+struct Moment<M: Machine> {
+    t: T,
+    records: Vec<Vec<M::In>>,
+    shared: Vec<M::Shared>,
+}
+
+/// Everything one worker holds of a keyed operator.
+struct Engine<M: Machine, F> {
+    machine: M,
+    key: F,
+    slots: Slots<M>,
+    /// Moments with input, earliest first.
+    pending: VecDeque<Moment<M>>,
+    /// Capabilities for both outputs at (or before) the earliest thing to do; none when there is nothing to do.
+    held: Option<[Capability<T>; 2]>,
+    emit: Emit<M::Out, M::Side>,
+}
+
+type Builder<R> = timely::container::CapacityContainerBuilder<Vec<R>>;
+
+impl<M: Machine, F: Fn(&M::In) -> M::Key> Engine<M, F> {
+    fn new(machine: M, key: F) -> Self {
+        Self { machine, key, slots: Slots::new(), pending: VecDeque::new(), held: None, emit: Emit::new() }
+    }
+
+    /// The pending moment of a message, with capabilities held for it.
+    fn moment(&mut self, capability: &InputCapability<T>) -> Option<&mut Moment<M>> {
+        let t = *capability.least()?;
+        if self.held.as_ref().is_none_or(|held| *held[0].time() > t) {
+            self.held = Some([capability.delayed(&t, 0), capability.delayed(&t, 1)]);
+        }
+        let at = match self.pending.iter().rposition(|moment| moment.t <= t) {
+            Some(at) if self.pending[at].t == t => at,
+            before => {
+                let at = before.map_or(0, |before| before + 1);
+                self.pending.insert(at, Moment { t, records: Vec::new(), shared: Vec::new() });
+                at
+            }
+        };
+        self.pending.get_mut(at)
+    }
+
+    /// Steps everything that the frontiers have passed, in the order of T.
+    fn advance(
+        &mut self,
+        frontiers: &[MutableAntichain<T>],
+        changes: &mut OutputBuilderSession<'_, T, Builder<(M::Out, T, isize)>>,
+        side: &mut OutputBuilderSession<'_, T, Builder<M::Side>>,
+    ) {
+        let ended = frontiers.iter().all(MutableAntichain::is_empty);
+        while let Some(t) = self.next(ended) {
+            if frontiers.iter().any(|frontier| frontier.less_equal(&t)) {
+                break;
+            }
+            self.step_all(t);
+            let Some(held) = self.held.as_mut() else { break };
+            held.iter_mut().filter(|held| *held.time() < t).for_each(|held| held.downgrade(&t));
+            self.emit.send(&held[0], changes, &held[1], side);
+        }
+        match (self.next(ended), self.held.as_mut()) {
+            (Some(t), Some(held)) => {
+                held.iter_mut().filter(|held| *held.time() < t).for_each(|held| held.downgrade(&t));
+            }
+            _ => self.held = None,
+        }
+    }
+
+    /// The earliest T with something to do. After the end of all inputs wakes count only up to the last input.
+    fn next(&mut self, ended: bool) -> Option<T> {
+        let input = self.pending.front().map(|moment| moment.t);
+        match self.slots.next_wake() {
+            Some(wake) if input.is_some_and(|input| wake < input) => Some(wake),
+            Some(wake) if input.is_none() && !ended => Some(wake),
+            _ => input,
+        }
+    }
+
+    fn step_all(&mut self, t: T) {
+        self.emit.start(t);
+        let mut shared_changed = false;
+        if self.pending.front().is_some_and(|moment| moment.t == t) {
+            let mut moment = self.pending.pop_front().expect("its front was just looked at");
+            if !moment.shared.is_empty() {
+                shared_changed = self.machine.share(t, &mut moment.shared);
+            }
+            for record in moment.records.into_iter().flatten() {
+                self.slots.deliver((self.key)(&record), record);
+            }
+        }
+        self.slots.due(t);
+        if shared_changed {
+            self.slots.visit_all();
+        }
+        self.slots.step_visited(t, shared_changed, &mut self.machine, &mut self.emit);
+    }
+}

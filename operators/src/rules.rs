@@ -1,0 +1,63 @@
+//! Live rules: of all records of one rule name the winner stands, unless it is deleted.
+//!
+//! ```sql
+//! select distinct on (rule) * from rules order by rule, revision desc, "offset" desc, partition
+//! ```
+//! and of these the rows that are not `deleted`. The winner is a maximum over a total order, so late, duplicate and
+//! out-of-order records give the same rule. State: the winner of every rule name ever seen (deleted ones too, or
+//! a late older revision would bring them back). Bound: the number of rule names, which people choose.
+
+use std::cmp::Reverse;
+
+use differential_dataflow::{AsCollection, VecCollection};
+use model::{PartitionId, Rule, T};
+use timely::dataflow::StreamVec;
+
+use crate::keyed::{Emit, Machine, Visit, keyed};
+
+/// The rules that stand.
+pub fn live_rules<'s>(records: StreamVec<'s, T, (Rule, PartitionId, i64)>) -> VecCollection<'s, T, Rule, isize> {
+    keyed("LiveRules", records, |record| record.0.rule.clone(), Winners).changes.as_collection()
+}
+
+struct Winners;
+
+impl Machine for Winners {
+    type Key = String;
+    type State = Option<(Rule, PartitionId, i64)>;
+    type In = (Rule, PartitionId, i64);
+    type Shared = ();
+    type Out = Rule;
+    type Side = ();
+
+    fn step(
+        &mut self,
+        _visit: Visit<'_, String>,
+        winner: &mut Self::State,
+        input: &mut Vec<Self::In>,
+        out: &mut Emit<Rule, ()>,
+    ) -> Option<T> {
+        let old = standing(winner.as_ref());
+        for record in input.drain(..) {
+            if winner.as_ref().is_none_or(|winner| rank(winner) < rank(&record)) {
+                *winner = Some(record);
+            }
+        }
+        out.revise(old, standing(winner.as_ref()));
+        None
+    }
+
+    fn is_empty(&self, winner: &Self::State) -> bool {
+        winner.is_none()
+    }
+}
+
+/// Highest revision, then the latest offset. Two partitions cannot hold one rule unless a topic was repartitioned;
+/// then the smaller partition id wins, so that the order is total.
+fn rank(record: &(Rule, PartitionId, i64)) -> (i64, i64, Reverse<PartitionId>) {
+    (record.0.revision, record.2, Reverse(record.1))
+}
+
+fn standing(winner: Option<&(Rule, PartitionId, i64)>) -> Option<Rule> {
+    winner.map(|winner| &winner.0).filter(|rule| !rule.deleted).cloned()
+}
