@@ -1,0 +1,230 @@
+//! The whole configuration: one section a crate, laid in layers, each over the one before:
+//!
+//! embedded `default.toml` → `--config FILE` → names that earlier clients set (`KAFKA_BOOTSTRAP_SERVERS` …)
+//! → `OPTIBID__SECTION__KEY` → `--set section.key=value` and other flags.
+//!
+//! Unknown keys are refused with their name. Secrets print as `***`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// The documented defaults; a test holds them against the code's.
+pub(crate) const DEFAULT: &str = include_str!("default.toml");
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where the program keeps what it keeps: embedded history, generated keys, shell history.
+    pub(crate) data: Data,
+    /// Zone table.
+    pub(crate) zones: ZonesConfig,
+    /// Logs.
+    pub(crate) log: pipeline::telemetry::LogConfig,
+    /// Source, clock, workers.
+    pub(crate) pipeline: pipeline::Config,
+    /// The dataflow graph.
+    pub(crate) operators: operators::Config,
+    /// How much the live state keeps.
+    pub(crate) snapshot: model::snapshot::Limits,
+    /// Stores.
+    pub(crate) sinks: sinks::Config,
+    /// SQL engine and Postgres wire protocol.
+    pub(crate) sql: sql::Config,
+    /// HTTP and WebSocket.
+    pub(crate) api: api::Config,
+    /// The simulated market.
+    pub(crate) simulation: simulator::Config,
+}
+
+/// Where files go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Data {
+    /// Folder for everything that is kept.
+    pub(crate) dir: PathBuf,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: "data".into() }
+    }
+}
+
+/// The zone table.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ZonesConfig {
+    /// A TOML file that adds zones to the built-in table, or replaces some of them; empty for none.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Names that clients of the earlier platform set, and where they belong now.
+const EARLIER_NAMES: &[(&str, &str)] = &[
+    ("KAFKA_BOOTSTRAP_SERVERS", "pipeline.kafka.bootstrap"),
+    ("REDIS_URL", "sinks.redis.url"),
+    ("DATABASE_URL", "sinks.postgres.url"),
+    ("CLICKHOUSE_HOST", "sinks.clickhouse.url"),
+    ("ENABLE_REDIS", "sinks.redis.enabled"),
+    ("ENABLE_CLICKHOUSE", "sinks.clickhouse.enabled"),
+    ("SIMULATION_MODE", "simulation.enabled"),
+    ("SIMULATION_INTERVAL", "simulation.interval"),
+];
+
+/// Setting an address switches its store on, unless its own switch says otherwise.
+const SWITCHED_ON_BY: &[(&str, &str)] = &[
+    ("REDIS_URL", "sinks.redis.enabled"),
+    ("DATABASE_URL", "sinks.postgres.enabled"),
+    ("CLICKHOUSE_HOST", "sinks.clickhouse.enabled"),
+];
+
+/// Reads every layer. `environment` is passed in, so that tests need not change the process's own.
+pub(crate) fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    sets: &[String],
+) -> Result<Config> {
+    let mut table: Table = toml::from_str(DEFAULT).context("read the embedded default.toml")?;
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path).with_context(|| format!("read configuration {}", path.display()))?;
+        let layer: Table = toml::from_str(&text).with_context(|| format!("read configuration {}", path.display()))?;
+        merge(&mut table, layer);
+    }
+    let environment: Vec<(String, String)> = environment.into_iter().collect();
+    earlier_names(&mut table, &environment)?;
+    for (name, text) in &environment {
+        if let Some(path) = name.strip_prefix("OPTIBID__") {
+            let path = path.to_ascii_lowercase().replace("__", ".");
+            set(&mut table, &path, text).with_context(|| format!("environment variable {name}"))?;
+        }
+    }
+    for assignment in sets {
+        let (path, text) = assignment.split_once('=').with_context(|| format!("--set {assignment}: want key=value"))?;
+        set(&mut table, path.trim(), text.trim()).with_context(|| format!("--set {assignment}"))?;
+    }
+    Value::Table(table).try_into().context("configuration")
+}
+
+fn earlier_names(table: &mut Table, environment: &[(String, String)]) -> Result<()> {
+    let get = |wanted: &str| environment.iter().find(|(name, _)| name == wanted).map(|(_, text)| text.as_str());
+    for (name, path) in SWITCHED_ON_BY {
+        if get(name).is_some() {
+            set(table, path, "true")?;
+        }
+    }
+    for (name, path) in EARLIER_NAMES {
+        if let Some(text) = get(name) {
+            let text = match *name {
+                "CLICKHOUSE_HOST" if !text.contains("://") => format!("http://{text}:8123"),
+                "SIMULATION_INTERVAL" if text.parse::<f64>().is_ok() => format!("{text}s"),
+                _ => text.to_owned(),
+            };
+            set(table, path, &text).with_context(|| format!("environment variable {name}"))?;
+        }
+    }
+    // Without Kafka there is the embedded broker: that is what an empty bootstrap means.
+    if get("ENABLE_KAFKA").is_some_and(|text| is_false(text)) {
+        set(table, "pipeline.kafka.bootstrap", "")?;
+    }
+    Ok(())
+}
+
+fn is_false(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "false" | "0" | "no" | "off")
+}
+
+fn merge(base: &mut Table, layer: Table) {
+    for (key, value) in layer {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(layer)) => merge(base, layer),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Sets `a.b.c` to `text`, read as the type that stands there already, else as TOML, else as text.
+fn set(table: &mut Table, path: &str, text: &str) -> Result<()> {
+    let Some((section, rest)) = path.split_once('.') else {
+        let value = parse_like(table.get(path), text).with_context(|| format!("value of {path}"))?;
+        table.insert(path.to_owned(), value);
+        return Ok(());
+    };
+    match table.entry(section).or_insert_with(|| Value::Table(Table::new())) {
+        Value::Table(inner) => set(inner, rest, text),
+        _ => bail!("{section} is a value, not a section"),
+    }
+}
+
+fn parse_like(now: Option<&Value>, text: &str) -> Result<Value> {
+    let parsed = || toml::from_str::<Table>(&format!("v = {text}")).ok().and_then(|mut table| table.remove("v"));
+    Ok(match now {
+        Some(Value::String(_)) => Value::String(text.to_owned()),
+        Some(Value::Boolean(_)) => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Value::Boolean(true),
+            _ if is_false(text) => Value::Boolean(false),
+            _ => bail!("{text:?} is neither true nor false"),
+        },
+        Some(Value::Array(_)) => {
+            let list = || text.split(',').map(|item| Value::String(item.trim().to_owned())).collect();
+            parsed().filter(Value::is_array).unwrap_or_else(|| Value::Array(list()))
+        }
+        Some(Value::Float(_)) => Value::Float(text.parse()?),
+        _ => parsed().unwrap_or_else(|| Value::String(text.to_owned())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(environment: &[(&str, &str)], sets: &[&str]) -> Result<Config> {
+        let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        load(None, environment, &sets.iter().map(|set| (*set).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn default_toml_is_complete_and_says_what_the_code_does() {
+        let documented: Table = toml::from_str(DEFAULT).unwrap();
+        let coded = Table::try_from(Config::default()).unwrap();
+        assert_eq!(documented, coded);
+    }
+
+    #[test]
+    fn later_layers_win() {
+        let config = with(
+            &[("SIMULATION_INTERVAL", "5"), ("OPTIBID__SIMULATION__INTERVAL", "2s"), ("PATH", "/bin")],
+            &["data.dir=/somewhere"],
+        )
+        .unwrap();
+        assert_eq!(config.simulation.interval.millis(), 2_000);
+        assert_eq!(config.data.dir, PathBuf::from("/somewhere"));
+    }
+
+    #[test]
+    fn earlier_names_still_work() {
+        let config = with(&[("REDIS_URL", "redis://h:1/0"), ("CLICKHOUSE_HOST", "ch")], &[]).unwrap();
+        assert!(config.sinks.redis.enabled && config.sinks.clickhouse.enabled && !config.sinks.postgres.enabled);
+        assert_eq!(config.sinks.clickhouse.url, "http://ch:8123");
+        let config = with(&[("REDIS_URL", "redis://h:1/0"), ("ENABLE_REDIS", "false")], &[]).unwrap();
+        assert!(!config.sinks.redis.enabled);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_by_name() {
+        let error = format!("{:#}", with(&[], &["pipeline.wrokers=2"]).unwrap_err());
+        assert!(error.contains("wrokers"), "{error}");
+        assert!(with(&[("OPTIBID__NO__SUCH", "1")], &[]).is_err());
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let config = with(&[("DATABASE_URL", "postgres://u:hunter2@h/db")], &[]).unwrap();
+        assert!(!toml::to_string(&config).unwrap().contains("hunter2"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}
