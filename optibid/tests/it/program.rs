@@ -1,0 +1,162 @@
+//! The program under test: the real binary in a scratch folder on free ports, spoken to over HTTP.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a loaded machine before the test calls it broken.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running `optibid`; killed when dropped.
+pub struct Program {
+    child: Child,
+    pub port: u16,
+    pub pgwire: u16,
+    pub dir: tempfile::TempDir,
+    client: reqwest::Client,
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Polls until `ready` yields something; panics with `what` when patience ends.
+pub async fn eventually<R>(what: &str, mut ready: impl AsyncFnMut() -> Option<R>) -> R {
+    let start = Instant::now();
+    loop {
+        if let Some(result) = ready().await {
+            return result;
+        }
+        assert!(start.elapsed() < PATIENCE, "gave up waiting for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+impl Program {
+    /// Starts `optibid ARGS` and waits until it answers.
+    pub async fn start(args: &[&str], sets: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (port, pgwire) = (free_port(), free_port());
+        let log = std::fs::File::create(dir.path().join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_optibid"));
+        command.args(args);
+        let own = [
+            format!("data.dir={}", dir.path().join("data").display()),
+            format!("api.listen=127.0.0.1:{port}"),
+            format!("sql.pgwire.listen=127.0.0.1:{pgwire}"),
+        ];
+        for set in own.iter().map(String::as_str).chain(sets.iter().copied()) {
+            command.args(["--set", set]);
+        }
+        // Nothing of the developer's own configuration may leak in.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OPTIBID__") || name.starts_with("ENABLE_")) {
+            command.env_remove(name);
+        }
+        for name in ["KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "DATABASE_URL", "CLICKHOUSE_HOST"] {
+            command.env_remove(name);
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("the binary was built with the tests");
+        let mut program = Self { child, port, pgwire, dir, client: reqwest::Client::new() };
+        let url = program.url("/livez");
+        let client = program.client.clone();
+        let start = Instant::now();
+        while client.get(&url).send().await.is_err() {
+            if let Some(status) = program.child.try_wait().unwrap() {
+                panic!("optibid {args:?} ended with {status}:\n{}", program.log());
+            }
+            assert!(start.elapsed() < PATIENCE, "optibid does not answer:\n{}", program.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        program
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// GET that must answer 200 with JSON.
+    pub async fn get(&self, path: &str) -> serde_json::Value {
+        let response = self.client.get(self.url(path)).send().await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        assert!(status.is_success(), "GET {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("GET {path}: {error}: {text}"))
+    }
+
+    /// GET whatever the status.
+    pub async fn try_get(&self, path: &str) -> (u16, String) {
+        let response = self.client.get(self.url(path)).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// POST JSON with headers, whatever the status.
+    pub async fn post(&self, path: &str, body: &serde_json::Value, headers: &[(&str, &str)]) -> (u16, String) {
+        let mut request = self.client.post(self.url(path)).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// Rows of a query, as text by column.
+    pub async fn sql(&self, query: &str) -> Vec<HashMap<String, String>> {
+        let body = serde_json::json!({ "query": query });
+        let request = self.client.post(self.url("/api/sql")).header("accept", "text/csv").json(&body);
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        assert!(status.is_success(), "{query}: {status} {text}");
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        reader.deserialize().collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{query}: {error}: {text}"))
+    }
+
+    /// A metric's value, summed over its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.try_get("/metrics").await;
+        text.lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Waits until the dataflow has accounted for `records` tick records.
+    pub async fn received(&self, records: u64) {
+        eventually(&format!("{records} records"), async || {
+            let received = self.metric("optibid_pipeline_ticks_received_total").await;
+            (received >= records as f64).then_some(())
+        })
+        .await;
+    }
+
+    /// Sends Ctrl-C and returns the exit code and how long it took.
+    pub async fn interrupt(&mut self) -> (Option<i32>, Duration) {
+        let start = Instant::now();
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let status = eventually("the program's end", async || self.child.try_wait().unwrap()).await;
+        (status.code(), start.elapsed())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            eprintln!("--- optibid's log, its end ---\n{}", &log[log.len().saturating_sub(4_000)..]);
+        }
+    }
+}
