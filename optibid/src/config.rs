@@ -22,9 +22,7 @@ pub(crate) struct Config {
     pub(crate) data: Data,
     /// Zone table.
     pub(crate) zones: ZonesConfig,
-    /// Logs.
-    pub(crate) log: pipeline::telemetry::LogConfig,
-    /// Source, clock, workers.
+    /// Source, clock, workers, logs.
     pub(crate) pipeline: pipeline::Config,
     /// The dataflow graph.
     pub(crate) operators: operators::Config,
