@@ -31,12 +31,8 @@ pub fn rollup<'s>(
     zones: &Zones,
     minute_bars: VecCollection<'s, T, BarRow, isize>,
 ) -> VecCollection<'s, T, BarRow, isize> {
-    let machine = Rollup {
-        config: config.clone(),
-        zones: zones.clone(),
-        pending: Default::default(),
-        parents: Vec::new(),
-    };
+    let machine =
+        Rollup { config: config.clone(), zones: zones.clone(), pending: Default::default(), parents: Vec::new() };
     keyed("Rollup", minute_bars.inner, |(row, _, _)| row.key.series, machine).changes.as_collection()
 }
 
@@ -87,8 +83,8 @@ fn plan(market: Market) -> &'static [Level; 4] {
 #[derive(Debug, Default)]
 struct Children {
     bars: VecDeque<(i64, Bar)>,
-    /// When the first of them is no longer needed.
-    until_ms: i64,
+    /// The first of them and when it is no longer needed.
+    until: Option<(i64, i64)>,
 }
 
 impl Children {
@@ -144,21 +140,25 @@ impl Series {
         for list in 0..LISTS {
             // The coarsest level folded from a list needs its children longest.
             let Some(level) = plan.iter().rposition(|level| level.from == list) else { continue };
-            while let Some((first_ms, _)) = self.lists[list].bars.front() {
-                let (_, end_ms) = self.bucket(level, plan[level].granularity, *first_ms);
-                let children = &mut self.lists[list];
-                children.until_ms = end_ms.saturating_add(open_ms);
-                if children.until_ms > now_ms {
-                    break;
+            while let Some((first_ms, _)) = self.lists[list].bars.front().copied() {
+                match self.lists[list].until {
+                    Some((of_ms, until_ms)) if of_ms == first_ms && now_ms < until_ms => break,
+                    _ => {}
                 }
-                let gone = children.bars.partition_point(|(start_ms, _)| *start_ms < end_ms);
-                children.bars.drain(..gone);
+                let (_, end_ms) = self.bucket(level, plan[level].granularity, first_ms);
+                let until_ms = end_ms.saturating_add(open_ms);
+                let children = &mut self.lists[list];
+                children.until = Some((first_ms, until_ms));
+                if now_ms >= until_ms {
+                    let gone = children.bars.partition_point(|(start_ms, _)| *start_ms < end_ms);
+                    children.bars.drain(..gone);
+                }
             }
         }
     }
 
     fn wake_ms(&self) -> Option<i64> {
-        self.lists.iter().filter(|list| !list.bars.is_empty()).map(|list| list.until_ms).min()
+        self.lists.iter().filter(|list| !list.bars.is_empty()).filter_map(|list| Some(list.until?.1)).min()
     }
 }
 
@@ -225,7 +225,11 @@ impl Machine for Rollup {
     ) -> Option<T> {
         let key = *visit.key;
         series.tz.get_or_insert_with(|| self.zones.timezone(key.location));
-        upserts(input, |row| row.key.start_ms, |start_ms, row| self.pending[0].push((start_ms, row.map(|row| row.bar))));
+        upserts(
+            input,
+            |row| row.key.start_ms,
+            |start_ms, row| self.pending[0].push((start_ms, row.map(|row| row.bar))),
+        );
         for list in 0..LISTS {
             if !self.pending[list].is_empty() {
                 self.revise(key, series, list, out);

@@ -52,12 +52,8 @@ pub struct Bars<'s> {
 
 /// Ticks to minute bars.
 pub fn bars<'s>(config: &Config, zones: &Zones, names: &Arc<Names>, ticks: StreamVec<'s, T, Tick>) -> Bars<'s> {
-    let machine = BarMachine {
-        config: config.clone(),
-        zones: zones.clone(),
-        names: names.clone(),
-        counts: Counts::default(),
-    };
+    let machine =
+        BarMachine { config: config.clone(), zones: zones.clone(), names: names.clone(), counts: Counts::default() };
     let built = keyed("Bars", ticks, Tick::series, machine);
     let rows = built.side.clone().flat_map(|side| if let Side::Tick(row) = side { Some(row) } else { None });
     let dead = built.side.clone().flat_map(|side| if let Side::Dead(letter) = side { Some(*letter) } else { None });
