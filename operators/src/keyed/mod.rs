@@ -18,6 +18,7 @@
 
 mod emit;
 mod slots;
+mod upsert;
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -37,6 +38,7 @@ use crate::hash::route;
 use slots::Slots;
 
 pub use emit::Emit;
+pub use upsert::{set, upserts};
 
 /// A record that may cross workers.
 pub trait Record: timely::ExchangeData + Clone {}
@@ -74,6 +76,11 @@ pub trait Machine: 'static {
         input: &mut Vec<Self::In>,
         out: &mut Emit<Self::Out, Self::Side>,
     ) -> Option<T>;
+
+    /// Ends `t`, after the last step of `t` on this worker: for what is said once a T and not once a key.
+    fn end(&mut self, t: T, out: &mut Emit<Self::Out, Self::Side>) {
+        let _ = (t, out);
+    }
 
     /// Whether a state may be forgotten. Asked after every step that returned no wake.
     fn is_empty(&self, state: &Self::State) -> bool;
@@ -252,5 +259,6 @@ impl<M: Machine, F: Fn(&M::In) -> M::Key> Engine<M, F> {
             self.slots.visit_all();
         }
         self.slots.step_visited(t, shared_changed, &mut self.machine, &mut self.emit);
+        self.machine.end(t, &mut self.emit);
     }
 }
