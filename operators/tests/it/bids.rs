@@ -1,6 +1,6 @@
 //! Live bids against a plain recomputation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::bid::{BidStatus, Side, Step};
 use model::{BidEvent, Market, PartitionId, SeriesKey, T, Zones};
@@ -8,7 +8,7 @@ use operators::Config;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::driven::{Moment, Updates, at, run};
+use crate::driven::{Moment, Standing, Updates, run};
 
 const START: T = 1_750_000_000_000;
 const MINUTE: i64 = 60_000;
@@ -68,7 +68,7 @@ fn script(seed: u64) -> Vec<Moment<BidEvent, ()>> {
 }
 
 /// What stands after each moment: the greatest event of each bid, among those that came before it was forgotten.
-fn oracle(script: &[Moment<BidEvent, ()>]) -> Vec<(T, Vec<BidEvent>)> {
+fn oracle(script: &[Moment<BidEvent, ()>]) -> Vec<(T, BTreeSet<BidEvent>)> {
     let over = |event: &BidEvent, t: T| event.delivery_ms + i64::from(event.duration_ms) + RETENTION <= t as i64;
     let mut standing: BTreeMap<String, BidEvent> = BTreeMap::new();
     let mut gone: Vec<BidEvent> = Vec::new();
@@ -83,9 +83,7 @@ fn oracle(script: &[Moment<BidEvent, ()>]) -> Vec<(T, Vec<BidEvent>)> {
                 *winner = event.clone();
             }
         }
-        let mut rows: Vec<BidEvent> = standing.values().chain(&gone).cloned().collect();
-        rows.sort();
-        moments.push((*t, rows));
+        moments.push((*t, standing.values().chain(&gone).cloned().collect()));
     }
     moments
 }
@@ -105,8 +103,9 @@ fn live_bids_equal_the_oracle_on_any_number_of_workers() {
         for workers in [2, 4] {
             assert_eq!(live(workers, seed + 100, &script, end), updates, "seed {seed}, {workers} workers");
         }
+        let mut standing = Standing::new(&updates);
         for (t, rows) in oracle(&script) {
-            assert_eq!(at(&updates, t), rows, "seed {seed} at {t}");
+            assert_eq!(standing.at(t), &rows, "seed {seed} at {t}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Correlations against a plain recomputation from the bars.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::humane::Span;
 use model::{Bar, BarKey, BarRow, Correlation, Granularity, Market, SeriesKey, T, Zones};
@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use timely::dataflow::StreamVec;
 
-use crate::driven::{Moment, Updates, at, run};
+use crate::driven::{Moment, Standing, Updates, run};
 
 const START: T = 1_750_000_020_000;
 const MINUTE: i64 = 60_000;
@@ -144,12 +144,11 @@ fn correlate(workers: usize, seed: u64, script: &[Moment<Change, ()>], end: T, c
     })
 }
 
-fn check(updates: &Updates<Correlation>, script: &[Moment<Change, ()>], t: T, cross: bool, what: &str) -> usize {
-    let found = at(updates, t);
+fn check(found: &BTreeSet<Correlation>, script: &[Moment<Change, ()>], t: T, cross: bool, what: &str) -> usize {
     let expected = oracle(script, t, cross);
     let keys: Vec<_> = found.iter().map(Correlation::key).collect();
     assert_eq!(keys, expected.keys().copied().collect::<Vec<_>>(), "{what} at {t}");
-    for row in &found {
+    for row in found {
         let (n, r) = expected[&row.key()];
         assert_eq!(row.n, n, "{what} at {t}: {row:?}");
         match (row.r_nano, r) {
@@ -172,16 +171,16 @@ fn correlations_equal_the_oracle_on_any_number_of_workers() {
             assert_eq!(correlate(workers, seed + 9, &script, end, cross), updates, "seed {seed}, {workers} workers");
         }
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        let mut moments: Vec<T> = (0..60).map(|_| dice.random_range(START..end)).collect();
+        moments.extend(script.iter().step_by(7).map(|moment| moment.t));
+        moments.sort_unstable();
+        let mut standing = Standing::new(&updates);
         let mut defined = 0;
-        for _ in 0..60 {
-            let t = dice.random_range(START..end);
-            defined += check(&updates, &script, t, cross, &format!("seed {seed}"));
-        }
-        for moment in script.iter().step_by(7) {
-            defined += check(&updates, &script, moment.t, cross, &format!("seed {seed}"));
+        for t in moments {
+            defined += check(standing.at(t), &script, t, cross, &format!("seed {seed}"));
         }
         assert!(defined > 200, "the script must make correlations: {defined}");
-        assert_eq!(at(&updates, end - 1), [], "every window is empty long after the last bar");
+        assert!(standing.at(end - 1).is_empty(), "every window is empty long after the last bar");
     }
 }
 
@@ -206,7 +205,9 @@ fn a_window_fills_is_corrected_and_runs_empty_when_only_time_moves() {
     let updates = correlate(2, 3, &script, end, false);
     let row_at = |t: T| {
         let pair = if pjm < hub { (pjm, hub) } else { (hub, pjm) };
-        at(&updates, t).into_iter().find(|row| row.key() == (pair.0, pair.1, 4, 0)).map(|row| (row.n, row.r_nano))
+        let mut standing = Standing::new(&updates);
+        let found = standing.at(t).iter().find(|row| row.key() == (pair.0, pair.1, 4, 0));
+        found.map(|row| (row.n, row.r_nano))
     };
     let close = last as T + 60_000;
     assert_eq!(row_at(close - 1), Some((2, None)), "below the least count");

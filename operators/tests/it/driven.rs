@@ -4,7 +4,7 @@
 //! shuffled, all from a seed. The result is every update the operator made up to the end, consolidated: it must not
 //! depend on the seed or on the number of workers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use differential_dataflow::VecCollection;
@@ -91,14 +91,30 @@ fn consolidate<O: Ord>(updates: impl Iterator<Item = (O, T, isize)>) -> Updates<
     sums.into_iter().filter(|(_, diff)| *diff != 0).map(|((t, row), diff)| (t, row, diff)).collect()
 }
 
-/// The rows that stand after all updates up to and including `t`. Each must stand exactly once.
-pub(crate) fn at<O: Ord + Clone + std::fmt::Debug>(updates: &Updates<O>, t: T) -> Vec<O> {
-    let upto = updates.iter().take_while(|(when, ..)| *when <= t);
-    let rows = consolidate(upto.map(|(_, row, diff)| (row.clone(), 0, *diff)));
-    rows.into_iter()
-        .map(|(_, row, diff)| {
-            assert_eq!(diff, 1, "at {t}: {row:?}");
-            row
-        })
-        .collect()
+/// The rows that stand, moment by moment.
+pub(crate) struct Standing<'a, O> {
+    rest: &'a [(T, O, isize)],
+    rows: BTreeSet<O>,
+}
+
+impl<'a, O: Ord + Clone + std::fmt::Debug> Standing<'a, O> {
+    pub(crate) fn new(updates: &'a Updates<O>) -> Self {
+        Self { rest: updates, rows: BTreeSet::new() }
+    }
+
+    /// The rows after all updates up to and including `t`, which must not go back. Each row stands at most once.
+    pub(crate) fn at(&mut self, t: T) -> &BTreeSet<O> {
+        let upto = self.rest.partition_point(|(when, ..)| *when <= t);
+        let (now, rest) = self.rest.split_at(upto);
+        self.rest = rest;
+        for moment in now.chunk_by(|a, b| a.0 == b.0) {
+            for (t, row, _) in moment.iter().filter(|(_, _, diff)| *diff < 0) {
+                assert!(self.rows.remove(row), "at {t} a row goes that does not stand: {row:?}");
+            }
+            for (t, row, diff) in moment.iter().filter(|(_, _, diff)| *diff > 0) {
+                assert!(*diff == 1 && self.rows.insert(row.clone()), "at {t} a row stands twice: {row:?}");
+            }
+        }
+        &self.rows
+    }
 }
