@@ -72,9 +72,9 @@ pub struct Outputs<'s> {
 pub fn build<'s>(config: &Config, zones: &Zones, names: &Arc<Names>, inputs: Inputs<'s>) -> Outputs<'s> {
     let minute = bars::bars(config, zones, names, inputs.ticks);
     let rollups = rollup::rollup(config, zones, minute.bars.clone());
-    let rules = rules::live_rules(inputs.rules);
+    let rules = rules::live_rules(&config.anomalies.rules, inputs.rules);
     let kpis = kpi::kpis(config, zones, minute.bars.clone());
-    let anomalies = anomaly::anomalies(config, zones, names, minute.bars.clone(), rules.clone());
+    let anomalies = anomaly::anomalies(config, zones, minute.bars.clone(), rules.clone());
     let correlations = correlation::correlations(config, zones, minute.bars.clone());
     let bids = bids::live_bids(config, inputs.bids);
     Outputs {

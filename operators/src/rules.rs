@@ -12,11 +12,24 @@ use std::cmp::Reverse;
 use differential_dataflow::{AsCollection, VecCollection};
 use model::{PartitionId, Rule, T};
 use timely::dataflow::StreamVec;
+use timely::dataflow::operators::Concat;
+use timely::dataflow::operators::vec::ToStream;
 
 use crate::keyed::{Emit, Machine, Visit, keyed};
 
-/// The rules that stand.
-pub fn live_rules<'s>(records: StreamVec<'s, T, (Rule, PartitionId, i64)>) -> VecCollection<'s, T, Rule, isize> {
+/// The rules that stand. `defaults` stand from T = 0 on, as records before every offset, so a record of the same name
+/// and at least their revision replaces them.
+pub fn live_rules<'s>(
+    defaults: &[Rule],
+    records: StreamVec<'s, T, (Rule, PartitionId, i64)>,
+) -> VecCollection<'s, T, Rule, isize> {
+    let scope = records.scope();
+    // Once in the cluster, not once a worker.
+    let defaults: Vec<_> = match scope.worker().index() {
+        0 => defaults.iter().map(|rule| (rule.clone(), PartitionId::default(), i64::MIN)).collect(),
+        _ => Vec::new(),
+    };
+    let records = records.concat(defaults.to_stream(scope));
     keyed("LiveRules", records, |record| record.0.rule.clone(), Winners).changes.as_collection()
 }
 

@@ -1,15 +1,5 @@
-//! Live bids: see the operators of this folder.
+//! Bids: the live bid behind the events of its id. Order books and clearing build on it.
 
-use differential_dataflow::{AsCollection, VecCollection};
-use model::{BidEvent, LiveBid, T};
-use timely::dataflow::StreamVec;
-use timely::dataflow::operators::generic::operator::empty;
+mod live;
 
-/// The winning event of every bid.
-pub fn live_bids<'s>(
-    config: &crate::Config,
-    events: StreamVec<'s, T, BidEvent>,
-) -> VecCollection<'s, T, LiveBid, isize> {
-    let _ = config;
-    empty(events.scope()).as_collection()
-}
+pub use live::live_bids;
