@@ -41,7 +41,7 @@ pub fn read(source: &Source, zones: &Zones) -> Result<Parsed, Error> {
     let mut series = HashMap::new();
     table.each(&mut parsed, |_, row, parsed| {
         let priced = Priced::from_row(row, columns)?;
-        let state = series.entry(priced.name.clone()).or_insert_with(|| Series::new(nyiso));
+        let state = series.entry(priced.name.clone()).or_insert_with(|| Series::new(nyiso, market));
         let Some((start_ms, end_ms, revision)) = state.interval(&priced, market, parsed)? else { return Ok(()) };
         let quote = Quote {
             source: "nyiso",
@@ -113,8 +113,10 @@ pub(super) struct Series {
 }
 
 impl Series {
-    pub(super) fn new(zone: &Zone) -> Self {
-        Self { stamps: LocalSeries::new(zone.timezone), latest: None }
+    pub(super) fn new(zone: &Zone, market: Market) -> Self {
+        let is_hourly = i64::from(market.interval_ms()) == HOUR_MS;
+        let stamps = if is_hourly { LocalSeries::hourly(zone.timezone) } else { LocalSeries::new(zone.timezone) };
+        Self { stamps, latest: None }
     }
 
     fn interval(

@@ -127,7 +127,7 @@ impl Clocks<'_> {
             return Ok(Some(Interval { start_ms, end_ms: start_ms + HOUR_MS, repetition: 0 }));
         }
         if columns.market == Market::RealTime5Min {
-            let series = self.rtd.entry(name.to_owned()).or_insert_with(|| Series::new(self.zone));
+            let series = self.rtd.entry(name.to_owned()).or_insert_with(|| Series::new(self.zone, columns.market));
             let found = series.ending_at(local, price, parsed)?;
             return Ok(found.map(|(start_ms, end_ms, repetition)| Interval { start_ms, end_ms, repetition }));
         }

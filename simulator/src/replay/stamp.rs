@@ -82,6 +82,7 @@ pub(crate) enum Step {
 #[derive(Clone, Debug)]
 pub(crate) struct LocalSeries {
     tz: Tz,
+    is_hourly: bool,
     last: Option<(NaiveDateTime, i64)>,
 }
 
@@ -89,9 +90,14 @@ pub(crate) struct LocalSeries {
 const NEAR_MS: i64 = 15 * 60_000;
 
 impl LocalSeries {
-    /// A series without a stamp yet.
+    /// A series without a stamp yet, of intervals shorter than an hour.
     pub(crate) fn new(tz: Tz) -> Self {
-        Self { tz, last: None }
+        Self { tz, is_hourly: false, last: None }
+    }
+
+    /// A series of hours: there the second pass has the very stamp of the first, one row later.
+    pub(crate) fn hourly(tz: Tz) -> Self {
+        Self { is_hourly: true, ..Self::new(tz) }
     }
 
     /// The instant of the next stamp, and how it follows; an error for a wall time that does not exist.
@@ -101,10 +107,12 @@ impl LocalSeries {
             self.last = Some((local, at));
             return Ok((at, Step::First));
         };
-        if local == last_local {
+        let found = self.tz.from_local_datetime(&local);
+        let is_second_pass = self.is_hourly && found.latest().is_some_and(|at| at.timestamp_millis() > last_ms);
+        if local == last_local && !is_second_pass {
             return Ok((last_ms, Step::Repeat));
         }
-        let at = match self.tz.from_local_datetime(&local) {
+        let at = match found {
             LocalResult::Ambiguous(first, second) => {
                 let (first, second) = (first.timestamp_millis(), second.timestamp_millis());
                 if first > last_ms { first } else { second }
