@@ -12,7 +12,7 @@ use crate::tables::versioned::{Definition, never_covered};
 pub(super) const TABLE: Definition = Definition {
     table: table::Table::Ticks,
     live,
-    stable: &["zone", "location", "market", "event_time", "topic", "partition", "offset"],
+    stable: &["zone", "location", "market", "event_time", "topic", "partition", "offset", "id"],
     by_day: true,
     bounded_by_lookback: false,
     needs_history,

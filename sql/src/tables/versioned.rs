@@ -1,7 +1,8 @@
 //! A table whose rows are versions: live rows and history behind one name.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
@@ -68,7 +69,7 @@ pub(crate) struct VersionedTable {
 impl VersionedTable {
     /// The table over one view.
     pub(crate) fn new(definition: &'static Definition, view: Arc<View>) -> Self {
-        let file_schema = definition.table.schema();
+        let file_schema = file_schema(definition.table);
         let fields: Vec<_> = file_schema.fields().iter().filter(|field| field.name() != "removed").cloned().collect();
         Self { definition, view, schema: Arc::new(Schema::new(fields)), file_schema }
     }
@@ -189,6 +190,13 @@ impl fmt::Debug for VersionedTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VersionedTable").field("table", &self.definition.table).finish_non_exhaustive()
     }
+}
+
+/// Schemas are made by encoding nothing, which needs the zone table: once is enough.
+fn file_schema(table: Table) -> SchemaRef {
+    static SCHEMAS: LazyLock<BTreeMap<Table, SchemaRef>> =
+        LazyLock::new(|| Table::ALL.into_iter().map(|table| (table, table.schema())).collect());
+    SCHEMAS.get(&table).map_or_else(|| table.schema(), Arc::clone)
 }
 
 /// A column that the files' schema promises.
