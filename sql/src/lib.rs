@@ -13,7 +13,8 @@
 
 mod catalog;
 pub mod config;
-// pub mod encode;
+mod decode;
+pub mod encode;
 mod engine;
 mod error;
 mod history;
@@ -22,7 +23,7 @@ pub mod metrics;
 mod pg_catalog;
 mod session;
 mod statement;
-// pub mod store;
+pub mod store;
 mod tables;
 mod threads;
 
@@ -30,4 +31,4 @@ pub use config::{Config, HistoryConfig, Limits, PgwireConfig};
 pub use engine::{Engine, QueryResult, seconds};
 pub use error::Error;
 pub use metrics::Metrics;
-// pub use store::Store;
+pub use store::{AlertFilter, Store, TickRecord};

@@ -3,7 +3,7 @@
 //! Live as long as the snapshot's limits say (minute bars 48 h, …), older ones from history. The start of a bar is part
 //! of its key, so all its versions lie in one day's folder.
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::error::ArrowError;
