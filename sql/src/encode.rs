@@ -32,7 +32,8 @@ pub enum Format {
 impl Format {
     /// The form that an `Accept` header asks for; JSON where it does not say, `None` where it asks for something else.
     pub fn accepted(accept: &str) -> Option<Self> {
-        let kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+        let kinds =
+            accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
         for kind in kinds {
             match kind.as_str() {
                 "" | "*/*" | "application/*" | "application/json" => return Some(Self::Json),
@@ -221,7 +222,10 @@ mod tests {
     fn json_keeps_integers_times_and_both_of_two_like_named_columns() {
         let (schema, batch) = sample();
         let text = String::from_utf8(json(7, &schema, &[batch]).unwrap()).unwrap();
-        assert!(text.starts_with(r#"{"row_count":2,"schema":[{"name":"at","nullable":false,"type":"timestamp with"#), "{text}");
+        assert!(
+            text.starts_with(r#"{"row_count":2,"schema":[{"name":"at","nullable":false,"type":"timestamp with"#),
+            "{text}"
+        );
         assert!(text.contains(r#""t":"1970-01-01T00:00:00.007Z","t_ms":7"#), "{text}");
         assert!(
             text.ends_with(

@@ -91,9 +91,13 @@ impl Error {
         let root = error.find_root();
         match root {
             DataFusionError::SchemaError(schema, _) => from_schema(schema),
-            DataFusionError::SQL(parser, _) => Self::query("42601", format!("syntax error: {}", bare(parser.to_string()))),
+            DataFusionError::SQL(parser, _) => {
+                Self::query("42601", format!("syntax error: {}", bare(parser.to_string())))
+            }
             DataFusionError::ResourcesExhausted(text) => Self::Memory(first_line(text)),
-            DataFusionError::NotImplemented(text) => Self::query("0A000", format!("not supported: {}", first_line(text))),
+            DataFusionError::NotImplemented(text) => {
+                Self::query("0A000", format!("not supported: {}", first_line(text)))
+            }
             DataFusionError::Plan(text) => from_plan(text, tables),
             DataFusionError::ObjectStore(store) => Self::History(store.to_string()),
             DataFusionError::ParquetError(parquet) => Self::History(parquet.to_string()),

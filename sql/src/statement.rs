@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn only_one_reading_statement_passes() {
-        for good in ["SELECT 1", "select 1;", "EXPLAIN SELECT 1", "SHOW TABLES", "WITH a AS (SELECT 1) SELECT * FROM a"] {
+        for good in ["SELECT 1", "select 1;", "EXPLAIN SELECT 1", "SHOW TABLES", "WITH a AS (SELECT 1) SELECT * FROM a"]
+        {
             Statement::parse_one(good).unwrap();
         }
         let code = |sql| Statement::parse_one(sql).unwrap_err().sqlstate();

@@ -143,7 +143,8 @@ mod tests {
     fn names_tell_day_and_versions() {
         assert_eq!(parse("root/bars/day=1970-01-03/5-9.parquet"), Some((2, 5, 9)));
         assert_eq!(parse("root/bars/day=1969-12-31/compacted.parquet"), Some((-1, 0, T::MAX)));
-        for other in ["root/bars/day=1970-01-03/5-9.parquet.tmp", "root/bars/5-9.parquet", "root/bars/day=x/5-9.parquet"]
+        for other in
+            ["root/bars/day=1970-01-03/5-9.parquet.tmp", "root/bars/5-9.parquet", "root/bars/day=x/5-9.parquet"]
         {
             assert_eq!(parse(other), None, "{other}");
         }

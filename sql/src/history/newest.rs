@@ -199,7 +199,13 @@ impl<'a> Newest<'a> {
             .iter()
             .map(|rows| {
                 let mut kept = 0;
-                rows.iter().map(|stands| { let place = kept; kept += usize::from(*stands); place }).collect()
+                rows.iter()
+                    .map(|stands| {
+                        let place = kept;
+                        kept += usize::from(*stands);
+                        place
+                    })
+                    .collect()
             })
             .collect();
         for place in self.places.values_mut().filter(|place| place.batch != LIVE) {

@@ -186,8 +186,11 @@ mod tests {
         let ns = lit(ScalarValue::TimestampNanosecond(Some(2 * DAY_MS * 1_000_000 + 1), None));
         let filters = [
             at(DAY_MS).lt_eq(col("start_time")).and(col("zone").eq(lit("PJM"))),
-            cast(col("start_time"), arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Nanosecond, None))
-                .lt(ns),
+            cast(
+                col("start_time"),
+                arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Nanosecond, None),
+            )
+            .lt(ns),
             col("granularity").in_list(vec![lit("1m"), lit("5m")], false),
             col("t").gt(at(7)),
         ];

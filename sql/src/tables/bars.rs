@@ -91,7 +91,8 @@ fn covered(view: &View, batch: &RecordBatch) -> Result<BooleanArray> {
     let starts = millis(column(batch, "start_time")?)?;
     let starts = starts.as_primitive::<Int64Type>();
     let kept = |row| {
-        Granularity::parse(granularity.value(row)).is_some_and(|granularity| starts.value(row) >= horizon(view, granularity))
+        Granularity::parse(granularity.value(row))
+            .is_some_and(|granularity| starts.value(row) >= horizon(view, granularity))
     };
     Ok((0..starts.len()).map(|row| Some(kept(row))).collect())
 }

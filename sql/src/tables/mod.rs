@@ -97,7 +97,8 @@ impl LiveCache {
 
 const VERSIONED: [&Definition; 6] =
     [&ticks::TABLE, &bars::TABLE, &kpis::TABLE, &anomalies::TABLE, &correlations::TABLE, &bids::TABLE];
-const SNAPSHOT: [&snapshot_table::Definition; 4] = [&zones::TABLE, &rules::TABLE, &notices::TABLE, &system_state::TABLE];
+const SNAPSHOT: [&snapshot_table::Definition; 4] =
+    [&zones::TABLE, &rules::TABLE, &notices::TABLE, &system_state::TABLE];
 
 /// Every table over one view, by name.
 pub(crate) fn all(view: &Arc<View>) -> BTreeMap<&'static str, Arc<dyn TableProvider>> {

@@ -29,7 +29,8 @@ fn live(view: &View, wanted: &Wanted) -> Result<RecordBatch, ArrowError> {
         *admitted.entry(row.tick.series()).or_insert_with(|| {
             let name = view.names.name(row.tick.location);
             wanted.admits("market", row.tick.market.as_str())
-                && name.is_none_or(|name| wanted.admits("zone", &name.zone) && wanted.admits("location", &name.location))
+                && name
+                    .is_none_or(|name| wanted.admits("zone", &name.zone) && wanted.admits("location", &name.location))
         })
     };
     let found: Vec<(T, bool, &TickRow)> =

@@ -201,7 +201,5 @@ fn file_schema(table: Table) -> SchemaRef {
 
 /// A column that the files' schema promises.
 pub(crate) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a Arc<dyn arrow::array::Array>> {
-    batch
-        .column_by_name(name)
-        .ok_or_else(|| DataFusionError::Internal(format!("history has no column {name}")))
+    batch.column_by_name(name).ok_or_else(|| DataFusionError::Internal(format!("history has no column {name}")))
 }
