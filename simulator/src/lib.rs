@@ -10,7 +10,22 @@
 //! happen twice, products mixed in one file. [`generator`] is a pure function of its seed. Only
 //! [`producer`] does network I/O and only [`pace`] reads a clock.
 
+mod bids;
+pub mod config;
+mod corrupt;
 pub mod error;
+pub mod generator;
+pub mod message;
+mod price;
+mod random;
 pub mod replay;
+pub mod scenario;
+pub mod totals;
 
+pub use config::Simulation;
 pub use error::Error;
+pub use generator::{Generator, Settings};
+pub use message::{Body, Expected, Fault, Message, Truth, TruthLine};
+pub use replay::{Record, Replay};
+pub use scenario::Scenario;
+pub use totals::Totals;

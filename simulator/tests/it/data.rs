@@ -1,6 +1,7 @@
 //! Where test data is: excerpts in the repository, whole files beside it.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use model::Zones;
 use simulator::replay::{Format, Parsed, Record, Source, read};
@@ -24,6 +25,9 @@ pub(crate) const EXCERPTS: [&str; 15] = [
     "pjm_rt_hrl_lmps.csv",
 ];
 
+/// The built-in zone table, read once.
+pub(crate) static ZONES: LazyLock<Zones> = LazyLock::new(Zones::built_in);
+
 /// Path of an excerpt.
 pub(crate) fn excerpt(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -46,7 +50,7 @@ pub(crate) fn whole(name: &str) -> PathBuf {
 /// Parses a source in whatever format it is.
 pub(crate) fn parse(source: &Source) -> (Format, Parsed) {
     let format = Format::detect(source).unwrap_or_else(|| panic!("{} has no known format", source.file));
-    (format, read(format, source, &Zones::built_in()).unwrap())
+    (format, read(format, source, &ZONES).unwrap())
 }
 
 /// Location of a record, the zone's own index by the zone's name.

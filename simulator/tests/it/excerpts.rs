@@ -1,9 +1,9 @@
 //! Each adapter over a few real rows, worked out by hand.
 
-use model::{Market, Zones};
+use model::Market;
 use simulator::replay::{Format, Parsed, Record, Replay, Source};
 
-use crate::data::{at, excerpt, excerpt_source, location, parse};
+use crate::data::{ZONES, at, excerpt, excerpt_source, location, parse};
 
 fn only(name: &str, format: Format, records: usize) -> Parsed {
     let (found, parsed) = parse(&excerpt_source(name));
@@ -50,9 +50,9 @@ fn nyiso_congestion_becomes_ours() {
 #[test]
 fn nyiso_load_becomes_volume() {
     let paths = ["nyiso_realtime_zone.csv", "nyiso_pal.csv"].map(excerpt);
-    let records: Vec<_> = Replay::open(&paths, &Zones::built_in()).unwrap().map(Result::unwrap).collect();
+    let records: Vec<_> = Replay::open(&paths, &ZONES).unwrap().map(Result::unwrap).collect();
     let (_, load) = parse(&excerpt_source("nyiso_pal.csv"));
-    let nyc = Zones::built_in().get("NYISO").unwrap().location("N.Y.C.");
+    let nyc = ZONES.get("NYISO").unwrap().location("N.Y.C.");
     let power =
         |start: &str| load.loads.iter().find(|l| l.location == nyc && l.start_ms == at(start)).unwrap().power_mw;
     let tick = &find(&records, "N.Y.C.", "2016-10-24T08:18:02Z").tick;
@@ -158,7 +158,7 @@ fn aemo_trading_intervals_shrank_in_october_2021() {
 #[test]
 fn aemo_demand_becomes_volume() {
     let paths = ["aemo_dispatchprice_2024.csv", "aemo_regionsum_2024.csv"].map(excerpt);
-    let records: Vec<_> = Replay::open(&paths, &Zones::built_in()).unwrap().map(Result::unwrap).collect();
+    let records: Vec<_> = Replay::open(&paths, &ZONES).unwrap().map(Result::unwrap).collect();
     let volume = find(&records, "SA1", "2024-07-31T14:00:00Z").tick.volume.unwrap();
     assert!((volume - 1601.52 / 12.0).abs() < 1e-5, "{volume}");
 }

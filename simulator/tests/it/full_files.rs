@@ -5,17 +5,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::NaiveDateTime;
-use model::Zones;
 use simulator::replay::{Record, Replay};
 
-use crate::data::{location, whole};
+use crate::data::{ZONES, location, whole};
 
 const MINUTE_MS: i64 = 60_000;
 /// (location, interval start) → (price, duration).
 type Prices = BTreeMap<(String, i64), (f64, i64)>;
 
 fn replay<P: AsRef<Path>>(paths: &[P]) -> (Vec<Record>, u64) {
-    let replay = Replay::open(paths, &Zones::built_in()).unwrap();
+    let replay = Replay::open(paths, &ZONES).unwrap();
     let bad: Vec<_> = replay.reports().iter().flat_map(|report| &report.bad_rows).collect();
     assert!(bad.is_empty(), "{bad:?}");
     let announced = replay.records();
@@ -209,7 +208,7 @@ fn epf_six_years() {
         );
         assert!(records.iter().all(|record| location(record) == zone));
         // Each stamp of the file is the wall time of its record.
-        let tz = Zones::built_in().get(&records[0].tick.market_zone).unwrap().timezone;
+        let tz = ZONES.get(&records[0].tick.market_zone).unwrap().timezone;
         let by_stamp: BTreeMap<_, f64> = rows.iter().map(|row| (row[0].clone(), row[1].parse().unwrap())).collect();
         for record in &records {
             let local = chrono::DateTime::from_timestamp_millis(record.event_ms()).unwrap().with_timezone(&tz);
@@ -222,7 +221,7 @@ fn epf_six_years() {
 #[test]
 fn everything_at_once_is_one_ordered_feed() {
     let paths = ["nyiso_rt5m_2016", "iex_india", "aemo", "pjm_2025", "omie"].map(whole);
-    let replay = Replay::open(&paths, &Zones::built_in()).unwrap();
+    let replay = Replay::open(&paths, &ZONES).unwrap();
     let unknown = replay.reports().iter().filter(|report| report.format.is_none()).count();
     assert!(unknown >= 4, "files of other formats are passed over, and said to be");
     let (mut count, mut last) = (0, i64::MIN);

@@ -1,10 +1,9 @@
 //! Adapters over damaged bytes: whatever they are, the answer is records, reports or an error, never a panic.
 
-use model::Zones;
 use proptest::prelude::*;
 use simulator::replay::{Format, Source, read};
 
-use crate::data::{EXCERPTS, excerpt_source};
+use crate::data::{EXCERPTS, ZONES, excerpt_source};
 
 const FORMATS: [Format; 8] = [
     Format::NyisoZone,
@@ -79,15 +78,14 @@ proptest! {
 
     #[test]
     fn never_panic(name in prop::sample::select(EXCERPTS.to_vec()), damages in prop::collection::vec(damage(), 1..6), other in 0..8_usize) {
-        let zones = Zones::built_in();
-        let mut bytes = excerpt_source(name).bytes.to_vec();
+                let mut bytes = excerpt_source(name).bytes.to_vec();
         for damage in &damages {
             apply(&mut bytes, damage);
         }
         let source = Source::new(name, bytes);
         // In the format it looks like, and in one that it is not.
         for format in Format::detect(&source).into_iter().chain([FORMATS[other]]) {
-            if let Ok(parsed) = read(format, &source, &zones) {
+            if let Ok(parsed) = read(format, &source, &ZONES) {
                 for record in &parsed.records {
                     prop_assert!(model::money::price_micros(record.tick.price).is_some());
                     prop_assert!(record.tick.id.is_some() && record.tick.revision >= Some(0));
@@ -102,7 +100,7 @@ proptest! {
         let source = Source::new("noise", bytes);
         let _ = Format::detect(&source);
         for format in FORMATS {
-            let _ = read(format, &source, &Zones::built_in());
+            let _ = read(format, &source, &ZONES);
         }
     }
 }
