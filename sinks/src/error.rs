@@ -104,7 +104,8 @@ fn postgres_is_transient(error: &tokio_postgres::Error) -> bool {
     };
     // Classes: connection, transaction rollback (deadlock, serialisation), resources, operator intervention,
     // system; lock not available; undefined table (migrations not yet applied), missing database.
-    matches!(code.get(..2), Some("08" | "40" | "53" | "57" | "58")) || matches!(code, "55P03" | "55006" | "42P01" | "3D000")
+    matches!(code.get(..2), Some("08" | "40" | "53" | "57" | "58"))
+        || matches!(code, "55P03" | "55006" | "42P01" | "3D000")
 }
 
 fn clickhouse_is_transient(error: &clickhouse::error::Error) -> bool {
@@ -115,7 +116,26 @@ fn clickhouse_is_transient(error: &clickhouse::error::Error) -> bool {
         // read-only replica, missing table (migrations not yet applied). Anything without a code is a proxy's page.
         E::BadResponse(text) => match clickhouse_code(text) {
             Some(code) => {
-                matches!(code, 60 | 81 | 159 | 160 | 202 | 209 | 210 | 225 | 236 | 241 | 242 | 243 | 252 | 285 | 319 | 425 | 439 | 999)
+                matches!(
+                    code,
+                    60 | 81
+                        | 159
+                        | 160
+                        | 202
+                        | 209
+                        | 210
+                        | 225
+                        | 236
+                        | 241
+                        | 242
+                        | 243
+                        | 252
+                        | 285
+                        | 319
+                        | 425
+                        | 439
+                        | 999
+                )
             }
             None => true,
         },
@@ -143,7 +163,10 @@ fn kafka_is_transient(error: &rdkafka::error::KafkaError) -> bool {
                 | Code::InvalidConfig
                 | Code::PolicyViolation
         ),
-        None => !matches!(error, rdkafka::error::KafkaError::ClientConfig(..) | rdkafka::error::KafkaError::ClientCreation(_)),
+        None => !matches!(
+            error,
+            rdkafka::error::KafkaError::ClientConfig(..) | rdkafka::error::KafkaError::ClientCreation(_)
+        ),
     }
 }
 
@@ -151,6 +174,10 @@ fn object_store_is_transient(error: &object_store::Error) -> bool {
     use object_store::Error as E;
     !matches!(
         error,
-        E::InvalidPath { .. } | E::NotSupported { .. } | E::PermissionDenied { .. } | E::Unauthenticated { .. } | E::UnknownConfigurationKey { .. }
+        E::InvalidPath { .. }
+            | E::NotSupported { .. }
+            | E::PermissionDenied { .. }
+            | E::Unauthenticated { .. }
+            | E::UnknownConfigurationKey { .. }
     )
 }

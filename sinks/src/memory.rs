@@ -55,7 +55,8 @@ impl Default for Memory {
 impl Memory {
     /// A store that keeps the newest `keep` batches.
     pub fn new(keep: usize) -> Self {
-        let held = Held { snapshot: Snapshot::new(Limits::default()), batches: BTreeMap::new(), keep, writes: Vec::new() };
+        let held =
+            Held { snapshot: Snapshot::new(Limits::default()), batches: BTreeMap::new(), keep, writes: Vec::new() };
         Self {
             held: Arc::new(Mutex::new(held)),
             script: watch::channel(Script::Works).0,

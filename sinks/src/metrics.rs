@@ -1,6 +1,8 @@
 //! What the driver measures, once for every sink; the label says which.
 
-use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use prometheus::{Histogram, core::Collector};
 
 /// Metrics of every sink.
@@ -22,20 +24,27 @@ impl Metrics {
         Ok(Self {
             acked_lag_seconds: register(
                 registry,
-                GaugeVec::new(Opts::new("optibid_sinks_acked_lag_seconds", "T offered minus T safely written"), &["sink"])?,
+                GaugeVec::new(
+                    Opts::new("optibid_sinks_acked_lag_seconds", "T offered minus T safely written"),
+                    &["sink"],
+                )?,
             )?,
             queue_rows: gauge(registry, "optibid_sinks_queue_rows", "rows waiting or being written")?,
             queue_limit_rows: gauge(registry, "optibid_sinks_queue_limit_rows", "rows at which the source is slowed")?,
             up: gauge(registry, "optibid_sinks_up", "1 when the last attempt succeeded")?,
             rows_total: counter(registry, "optibid_sinks_written_rows_total", "rows safely written", &["sink"])?,
             writes_total: counter(registry, "optibid_sinks_writes_total", "runs safely written", &["sink"])?,
-            retries_total: counter(registry, "optibid_sinks_retries_total", "failed attempts, by kind", &["sink", "kind"])?,
+            retries_total: counter(
+                registry,
+                "optibid_sinks_retries_total",
+                "failed attempts, by kind",
+                &["sink", "kind"],
+            )?,
             write_seconds: register(
                 registry,
                 HistogramVec::new(
-                    HistogramOpts::new("optibid_sinks_write_seconds", "time of one successful write").buckets(vec![
-                        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-                    ]),
+                    HistogramOpts::new("optibid_sinks_write_seconds", "time of one successful write")
+                        .buckets(vec![0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
                     &["sink"],
                 )?,
             )?,

@@ -7,7 +7,9 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray,
+};
 use arrow::array::{TimestampMillisecondArray, UInt32Array};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
 use model::table::{self, Table, Version};
@@ -38,7 +40,12 @@ pub(crate) fn history_keep(table: Table) -> Keep {
 }
 
 /// The rows of `table` in a run, oldest first.
-pub(crate) fn encode(context: &Context, table: Table, batches: &[Arc<Batch>], keep: Keep) -> Result<RecordBatch, Error> {
+pub(crate) fn encode(
+    context: &Context,
+    table: Table,
+    batches: &[Arc<Batch>],
+    keep: Keep,
+) -> Result<RecordBatch, Error> {
     let with = table::Context { names: &context.names, zones: &context.zones };
     Ok(match table {
         Table::Ticks => {
@@ -83,8 +90,7 @@ pub(crate) fn select<'a, R, K: Hash + Eq>(
 pub(crate) fn alerts(batches: &[Arc<Batch>], keep: Keep) -> Vec<&Alert> {
     let mut seen = HashSet::new();
     let all = batches.iter().rev().flat_map(|batch| batch.alerts.iter().rev());
-    let mut chosen: Vec<&Alert> =
-        all.filter(|alert| keep == Keep::Every || seen.insert(alert.anomaly.id)).collect();
+    let mut chosen: Vec<&Alert> = all.filter(|alert| keep == Keep::Every || seen.insert(alert.anomaly.id)).collect();
     chosen.reverse();
     chosen
 }

@@ -139,7 +139,9 @@ impl Handle {
                 (ServiceState::Down, format!("{kind}: {error}; {attempts} attempts, {behind}"))
             }
             Condition::Stopped { unwritten: 0 } => (ServiceState::Down, "stopped".to_owned()),
-            Condition::Stopped { unwritten } => (ServiceState::Down, format!("stopped with {unwritten} rows unwritten")),
+            Condition::Stopped { unwritten } => {
+                (ServiceState::Down, format!("stopped with {unwritten} rows unwritten"))
+            }
         };
         ServiceHealth { name: self.shared.name.to_owned(), state, detail, required: self.shared.limits.required }
     }

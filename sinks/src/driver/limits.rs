@@ -29,21 +29,24 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_rows: 20_000,
-            max_delay: Span::from_millis(0),
-            queue_rows: 500_000,
-            write_timeout: Span::from_millis(30_000),
-            retry_min: Span::from_millis(100),
-            retry_max: Span::from_millis(10_000),
-            retry_permanent: Span::from_millis(30_000),
-            drain: Span::from_millis(1_500),
-            required: true,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Limits {
+    /// The defaults.
+    pub const DEFAULT: Self = Self {
+        max_rows: 20_000,
+        max_delay: Span::from_millis(0),
+        queue_rows: 500_000,
+        write_timeout: Span::from_millis(30_000),
+        retry_min: Span::from_millis(100),
+        retry_max: Span::from_millis(10_000),
+        retry_permanent: Span::from_millis(30_000),
+        drain: Span::from_millis(1_500),
+        required: true,
+    };
+
     /// The defaults with another run length and delay: what most stores set.
     pub const fn gathering(self, max_rows: usize, max_delay_ms: u64) -> Self {
         Self { max_rows, max_delay: Span::from_millis(max_delay_ms), ..self }

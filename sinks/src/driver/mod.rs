@@ -130,7 +130,7 @@ impl Driver {
             biased;
             queued = self.queue.recv() => queued?,
             // From now on a push is told that it is too late; what is in the queue is still written.
-            _ = stop.wait_for(Option::is_some) => {
+            () = asked(stop) => {
                 self.queue.close();
                 self.queue.recv().await?
             }
@@ -140,12 +140,13 @@ impl Driver {
         let mut rows = first.batch.rows();
         let mut run = vec![first];
         while rows < limits.run_rows() {
+            let stopping = stop.borrow().is_some();
             let next = match self.queue.try_recv() {
                 Ok(queued) => Some(queued),
-                Err(_) if stop.borrow().is_some() => None,
+                Err(_) if stopping => None,
                 Err(_) => tokio::select! {
                     next = timeout_at(deadline, self.queue.recv()) => next.ok().flatten(),
-                    _ = stop.wait_for(Option::is_some) => continue,
+                    () = asked(stop) => continue,
                 },
             };
             let Some(next) = next else { break };
@@ -210,7 +211,7 @@ impl Driver {
     }
 
     /// Tells of a failure and waits before the next attempt. `false` when the time to drain is up.
-    async fn failed(&self, error: &Error, attempts: u32, stop: &mut Stop) -> bool {
+    async fn failed(&mut self, error: &Error, attempts: u32, stop: &mut Stop) -> bool {
         let (name, limits, permanent) = (self.shared.name, self.shared.limits, !error.is_transient());
         self.metrics.up.set(0);
         if permanent {
@@ -237,7 +238,7 @@ impl Driver {
         tokio::select! {
             () = sleep(pause) => {}
             // Asked to stop in the middle of a long pause: try once more at once.
-            _ = stop.wait_for(Option::is_some), if !already_stopping => {}
+            () = asked(stop), if !already_stopping => {}
         }
         stop.borrow().is_none_or(|end| Instant::now() < end)
     }
@@ -247,4 +248,10 @@ impl Driver {
         self.metrics.acked_lag_seconds.set(self.shared.lag_ms() as f64 / 1000.0);
         debug_assert!(*self.shared.acked_t.borrow() <= self.shared.offered_t.load(Ordering::Relaxed));
     }
+}
+
+/// Completes when somebody has asked to stop.
+async fn asked(stop: &mut Stop) {
+    // The announcer lives as long as the work that waits here, so this cannot fail; and the guard must not outlive the wait.
+    let _ = stop.wait_for(Option::is_some).await;
 }
