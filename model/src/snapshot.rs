@@ -54,6 +54,8 @@ impl Default for Limits {
 pub struct Snapshot {
     /// The moment; 0 before the first batch.
     pub t: T,
+    /// T of the first batch applied; 0 before it. What changed from then on is here, what came before may not be.
+    pub began_t: T,
     /// Bars of every granularity.
     pub bars: OrdMap<BarKey, (T, BarRow)>,
     /// Key figures.
@@ -97,6 +99,9 @@ impl Snapshot {
         let t = batch.t;
         if t <= self.t && self.t != 0 {
             return;
+        }
+        if self.t == 0 {
+            self.began_t = t;
         }
         self.t = t;
         for name in &batch.names {

@@ -1,0 +1,100 @@
+// The correlations of the zones' headline prices as a heat map: blue together, orange against each other, and the
+// number in every field, so that colour is never the only sign.
+
+import * as format from "../format";
+import type { Correlation } from "../wire";
+import { keyOf } from "../store";
+import { byId, make, setOptions } from "./dom";
+
+export interface Axis {
+  zone: string;
+  key: string;
+}
+
+const TOGETHER = [0, 114, 178] as const;
+const AGAINST = [213, 94, 0] as const;
+
+export class Correlations {
+  private readonly box = byId("correlations");
+  private readonly picker = byId<HTMLSelectElement>("correlation-window");
+  private window = 60;
+  private drawn = "";
+
+  constructor(changed: () => void) {
+    this.picker.addEventListener("change", () => {
+      this.window = Number(this.picker.value);
+      changed();
+    });
+  }
+
+  show(axes: readonly Axis[], rows: Iterable<Correlation>): void {
+    const now = [...rows].filter((row) => row.lag_minutes === 0);
+    const windows = [...new Set(now.map((row) => row.window_minutes))].sort((a, b) => a - b);
+    if (!windows.includes(this.window)) this.window = windows[0] ?? 60;
+    setOptions(this.picker, windows.map((window) => [String(window), name(window)] as const), String(this.window));
+    const found = new Map<string, Correlation>();
+    for (const row of now) {
+      if (row.window_minutes !== this.window) continue;
+      found.set(`${keyOf(row.a)}~${keyOf(row.b)}`, row).set(`${keyOf(row.b)}~${keyOf(row.a)}`, row);
+    }
+    const values = axes.map((a) => axes.map((b) => (a.key === b.key ? 1 : found.get(`${a.key}~${b.key}`)?.correlation ?? null)));
+    const known = axes.filter((a) => axes.some((b) => a.key !== b.key && found.has(`${a.key}~${b.key}`)));
+    this.draw(axes, values, known);
+  }
+
+  private draw(axes: readonly Axis[], values: (number | null)[][], known: readonly Axis[]): void {
+    const state = JSON.stringify([axes.map((axis) => axis.zone), values.map((row) => row.map((value) => value?.toFixed(2)))]);
+    if (state === this.drawn) return;
+    this.drawn = state;
+    if (known.length < 2) {
+      this.box.replaceChildren(make("p", "quiet", "Not enough closed minutes yet."));
+      return;
+    }
+    const table = make("table", "heat");
+    table.append(make("caption", "unseen", `Correlation of zone prices over ${name(this.window)}`));
+    const head = table.createTHead().insertRow();
+    head.append(make("td"));
+    const body = table.createTBody();
+    axes.forEach((axis, i) => {
+      if (!known.includes(axis)) return;
+      const column = make("th", "", axis.zone);
+      column.scope = "col";
+      head.append(column);
+      const row = body.insertRow();
+      const label = make("th", "", axis.zone);
+      label.scope = "row";
+      row.append(label);
+      axes.forEach((other, j) => {
+        if (known.includes(other)) row.append(cell(values[i]?.[j] ?? null, i === j));
+      });
+    });
+    this.box.replaceChildren(table);
+  }
+}
+
+function cell(value: number | null, diagonal: boolean): HTMLTableCellElement {
+  const element = make("td", diagonal ? "diagonal" : "");
+  if (diagonal) return element;
+  element.textContent = value === null ? format.NONE : format.number(value, 2);
+  if (value === null) return element;
+  const colour = value >= 0 ? TOGETHER : AGAINST;
+  // From white to the colour: dark text on the light half, light text on the dark half.
+  const share = Math.min(1, Math.abs(value)) ** 1.3;
+  const mixed = colour.map((channel) => Math.round(255 + (channel - 255) * share));
+  element.style.backgroundColor = `rgb(${mixed.join(" ")})`;
+  element.style.color = luminance(mixed) > 0.2 ? "#0b0f14" : "#ffffff";
+  return element;
+}
+
+/** Relative luminance as WCAG defines it. */
+export function luminance(rgb: readonly number[]): number {
+  const [r, g, b] = rgb.map((channel) => {
+    const c = channel / 255;
+    return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * (r ?? 0) + 0.7152 * (g ?? 0) + 0.0722 * (b ?? 0);
+}
+
+function name(window: number): string {
+  return window % 60 === 0 && window > 60 ? `${window / 60} hours` : `${window} minutes`;
+}

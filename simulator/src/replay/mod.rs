@@ -1,0 +1,125 @@
+//! Real market data in its original form, as the ticks a live feed would have sent.
+//!
+//! ```text
+//! paths ─► input (folders, zips) ─► detect (by content) ─► one adapter a format ─► merge by publication time
+//! ```
+//!
+//! Every adapter has the same shape: `read(&Source, &Zones) -> Result<Parsed, Error>`. It puts time right (interval
+//! *start* in UTC plus a duration), flips signs to ours (LMP = energy + congestion + loss), names zones and
+//! locations as the zone table does, and gives each record an id `<source>:<market>:<location>:<interval start>`
+//! that a later version of the same price shares. A bad row is reported with its line and never ends a file.
+//!
+//! `published` is when the record would have been known: the interval's end in real time (the feed's own
+//! stamp where it has one), and the interval's start in day-ahead markets, which were in fact published the
+//! day before: a replayed clock must not run a day ahead of everything else.
+
+pub mod aemo;
+pub mod detect;
+pub mod epf;
+pub mod iex;
+pub mod input;
+pub mod load;
+pub mod merge;
+pub mod nyiso;
+pub mod oasis;
+pub mod pjm;
+pub mod quote;
+pub mod stamp;
+pub mod table;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use model::Zones;
+use model::wire::WireTick;
+
+use crate::error::Error;
+
+pub use detect::Format;
+pub use input::Source;
+pub use load::Load;
+pub use merge::{FileReport, Replay};
+
+/// One price, ready to send, and when it was known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The tick in its full wire form; `published` is set in it too.
+    pub tick: WireTick,
+    /// When it was known, UTC ms: the order of a replay.
+    pub published_ms: i64,
+}
+
+impl Record {
+    /// Start of the interval, UTC ms. Adapters always write milliseconds.
+    pub fn event_ms(&self) -> i64 {
+        self.tick.timestamp.millis().unwrap_or(self.published_ms)
+    }
+}
+
+/// A row that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// The file, with its place in an archive.
+    pub file: Arc<str>,
+    /// Line in the file, from 1; 0 where the format has no lines.
+    pub line: u64,
+    /// What is wrong, for a person.
+    pub reason: String,
+}
+
+impl std::fmt::Display for BadRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.reason)
+    }
+}
+
+/// What one file held.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    /// Prices, in the order they were known.
+    pub records: Vec<Record>,
+    /// Load (MW), which becomes the volume of prices read together with it.
+    pub loads: Vec<Load>,
+    /// Rows that could not be read.
+    pub bad_rows: Vec<BadRow>,
+    /// Things left out or assumed on purpose, with how often.
+    pub notes: BTreeMap<&'static str, u64>,
+}
+
+impl Parsed {
+    /// Counts something left out or assumed on purpose.
+    pub(crate) fn note(&mut self, text: &'static str) {
+        *self.notes.entry(text).or_default() += 1;
+    }
+
+    /// Reports a bad row.
+    pub(crate) fn bad(&mut self, file: &Arc<str>, line: u64, reason: impl Into<String>) {
+        self.bad_rows.push(BadRow { file: file.clone(), line, reason: reason.into() });
+    }
+
+    /// Sorts by publication, then interval, then revision: as the feed would have sent them.
+    pub(crate) fn in_order(mut self) -> Self {
+        self.records.sort_by_key(|record| (record.published_ms, record.event_ms(), record.tick.revision));
+        self
+    }
+}
+
+/// Reads one file whose format is known.
+pub fn read(format: Format, source: &Source, zones: &Zones) -> Result<Parsed, Error> {
+    let parsed = match format {
+        Format::NyisoZone => nyiso::read(source, zones),
+        Format::NyisoLoad => nyiso::read_load(source, zones),
+        Format::OasisDayAhead | Format::OasisRealTime => oasis::read(source, zones),
+        Format::PjmLmp => pjm::read(source, zones),
+        Format::AemoMms => aemo::read(source, zones),
+        Format::IexJson => iex::read(source, zones),
+        Format::Epf => epf::read(source, zones),
+    };
+    parsed.map(Parsed::in_order)
+}
+
+/// Opens files, folders and zips for one replay in order of publication.
+pub fn open<P: AsRef<Path>>(paths: &[P], zones: &Zones) -> Result<Replay, Error> {
+    Replay::open(paths, zones)
+}

@@ -1,0 +1,59 @@
+//! Runs as ClickHouse blocks: an Arrow stream for each table, columns found by name. Pure.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::ipc::writer::StreamWriter;
+use bytes::Bytes;
+use model::Batch;
+use model::table::Table;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::rows::{self, history_keep};
+use crate::{Context, Error};
+
+/// Every table the sink writes.
+pub(super) const TABLES: [&str; 8] =
+    ["ticks", "bars", "kpis", "anomalies", "correlations", "bids", "notices", "dead_letters"];
+
+/// One insert.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) table: &'static str,
+    /// Same rows, same token: the server drops a block it has already taken.
+    pub(super) token: String,
+    pub(super) bytes: Bytes,
+}
+
+impl Block {
+    /// The statement that takes the block.
+    pub(super) fn sql(&self) -> String {
+        format!("INSERT INTO `{}` FORMAT ArrowStream", self.table)
+    }
+}
+
+/// The inserts of a run; tables without rows are left out.
+pub(super) fn blocks(context: &Context, batches: &[Arc<Batch>]) -> Result<Vec<Block>, Error> {
+    let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(Vec::new()) };
+    let mut all = Vec::new();
+    for table in Table::ALL {
+        all.push((table.name(), rows::encode(context, table, batches, history_keep(table))?));
+    }
+    all.push(("notices", rows::notices(batches)?));
+    all.push(("dead_letters", rows::dead_letters(batches)?));
+    let filled = all.into_iter().filter(|(_, rows)| rows.num_rows() > 0);
+    filled
+        .map(|(table, rows)| {
+            let bytes = stream(&rows)?;
+            // The hash keeps apart two runs that share their T's but not their rows (another replay into one database).
+            let token = format!("{table}:{}-{}:{:016x}", first.t, last.t, xxh3_64(&bytes));
+            Ok(Block { table, token, bytes })
+        })
+        .collect()
+}
+
+fn stream(rows: &RecordBatch) -> Result<Bytes, Error> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema())?;
+    writer.write(rows)?;
+    Ok(writer.into_inner()?.into())
+}

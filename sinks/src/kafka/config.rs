@@ -1,0 +1,51 @@
+//! Settings of the changelog sink: `[sinks.kafka]`.
+
+use std::collections::BTreeMap;
+
+use model::humane::Span;
+use serde::{Deserialize, Serialize};
+
+use crate::driver::Limits;
+
+/// Where the changelog goes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Whether the changelog is written.
+    pub enabled: bool,
+    /// `host:port,…`.
+    pub bootstrap_servers: String,
+    /// Topics are `<prefix>.changelog.<table>` and `<prefix>.deadletters`.
+    pub prefix: String,
+    /// Whether missing topics are made, compacted. librdkafka's mock broker cannot do that: it makes topics when written to.
+    pub create_topics: bool,
+    /// Partitions of topics that are made.
+    pub partitions: i32,
+    /// Replicas of topics that are made.
+    pub replication: i32,
+    /// How long dead letters are kept.
+    pub dead_letter_retention: Span,
+    /// Compression of messages.
+    pub compression: String,
+    /// Further librdkafka properties (TLS, SASL …), passed through.
+    pub properties: BTreeMap<String, String>,
+    /// Gathering, queueing and retrying.
+    pub driver: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            bootstrap_servers: "127.0.0.1:9092".to_owned(),
+            prefix: "optibid".to_owned(),
+            create_topics: true,
+            partitions: 1,
+            replication: 1,
+            dead_letter_retention: Span::from_millis(30 * 86_400_000),
+            compression: "lz4".to_owned(),
+            properties: BTreeMap::new(),
+            driver: Limits::DEFAULT.gathering(20_000, 20),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! DataFusion's session for one query: functions and settings common to all, names and memory its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
+use datafusion::execution::context::SessionState;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{FunctionRegistry, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::SessionConfig;
+use model::T;
+
+use crate::catalog::{CATALOG, Names, SCHEMA};
+use crate::config::Config;
+use crate::engine::{Description, Request, only_reads, plan_error};
+use crate::error::Error;
+use crate::history::History;
+use crate::memory::QueryPool;
+use crate::pg_catalog;
+
+/// Parquet metadata kept, bytes.
+const METADATA_CACHE: usize = 64 << 20;
+
+/// Who asks, as PostgreSQL's functions tell.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionUser {
+    /// `current_user`.
+    pub(crate) user: String,
+    /// `current_setting(…)`.
+    pub(crate) settings: Arc<BTreeMap<String, String>>,
+}
+
+impl Default for SessionUser {
+    fn default() -> Self {
+        Self { user: CATALOG.to_owned(), settings: Arc::default() }
+    }
+}
+
+/// What all queries share.
+#[derive(Debug)]
+pub(crate) struct Base {
+    state: SessionState,
+    pool: Arc<dyn MemoryPool>,
+    pg_catalog: Arc<BTreeMap<&'static str, Arc<dyn TableProvider>>>,
+}
+
+impl Base {
+    /// Sets DataFusion up.
+    pub(crate) fn new(config: &Config, history: Option<&History>) -> Result<Self, Error> {
+        let setup = |error: DataFusionError| Error::Config(error.strip_backtrace());
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(config.total_memory));
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::clone(&pool))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .with_cache_manager(CacheManagerConfig::default().with_metadata_cache_limit(METADATA_CACHE))
+            .build()
+            .map_err(setup)?;
+        if let Some(history) = history {
+            runtime.register_object_store(History::store_url().as_ref(), Arc::clone(history.store()));
+        }
+        let mut settings = SessionConfig::new()
+            .with_target_partitions(config.threads.max(1))
+            .with_information_schema(true)
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_create_default_catalog_and_schema(false);
+        settings.options_mut().execution.time_zone = Some("UTC".to_owned());
+        let mut state = SessionStateBuilder::new()
+            .with_config(settings)
+            .with_runtime_env(Arc::new(runtime))
+            .with_default_features()
+            .build();
+        pg_catalog::functions::register(&mut state).map_err(setup)?;
+        let pg_catalog = Arc::new(pg_catalog::tables().map_err(setup)?);
+        Ok(Self { state, pool, pg_catalog })
+    }
+
+    /// A session for one query over these tables.
+    pub(crate) fn session(
+        &self,
+        user: &SessionUser,
+        tables: BTreeMap<&'static str, Arc<dyn TableProvider>>,
+        t: T,
+        memory: usize,
+    ) -> Session {
+        let table_names = tables.keys().map(|name| (*name).to_owned()).collect();
+        let mut state = self.state.clone();
+        state.register_catalog_list(Arc::new(Names::new(tables, &self.pg_catalog)));
+        for function in pg_catalog::functions::of_session(user, t) {
+            // Replaces the one of the same name, if any: that is the point.
+            let _ = state.register_udf(function);
+        }
+        state.mark_start_execution();
+        let shared = state.runtime_env();
+        let runtime = RuntimeEnv {
+            memory_pool: Arc::new(QueryPool::new(Arc::clone(&self.pool), memory)),
+            disk_manager: Arc::clone(&shared.disk_manager),
+            cache_manager: Arc::clone(&shared.cache_manager),
+            object_store_registry: Arc::clone(&shared.object_store_registry),
+        };
+        Session { state, runtime: Arc::new(runtime), table_names }
+    }
+}
+
+/// DataFusion's session for one query.
+pub(crate) struct Session {
+    state: SessionState,
+    runtime: Arc<RuntimeEnv>,
+    table_names: Vec<String>,
+}
+
+impl Session {
+    /// Tables that exist, to offer when one is unknown.
+    pub(crate) fn table_names(&self) -> Vec<String> {
+        self.table_names.clone()
+    }
+
+    async fn plan(&self, request: &Request) -> Result<LogicalPlan, Error> {
+        let plan = self.state.statement_to_plan(request.statement.clone().into_parsed()).await;
+        let plan = plan.map_err(|error| plan_error(&error, &self.table_names))?;
+        only_reads(&plan)?;
+        Ok(plan)
+    }
+
+    /// Plans and starts a statement.
+    pub(crate) async fn execute(&self, request: Request) -> Result<SendableRecordBatchStream, Error> {
+        let mut plan = self.plan(&request).await?;
+        let failed = |error: DataFusionError| plan_error(&error, &self.table_names);
+        if let Some(parameters) = &request.parameters {
+            plan = plan.replace_params_with_values(parameters).map_err(failed)?;
+        }
+        let plan = self.state.create_physical_plan(&plan).await.map_err(failed)?;
+        let context = TaskContext::from(&self.state).with_runtime(Arc::clone(&self.runtime));
+        execute_stream(plan, Arc::new(context)).map_err(failed)
+    }
+
+    /// Plans a statement without running it.
+    pub(crate) async fn describe(&self, request: Request) -> Result<Description, Error> {
+        let plan = self.plan(&request).await?;
+        let failed = |error: DataFusionError| plan_error(&error, &self.table_names);
+        let parameters = plan.get_parameter_types().map_err(failed)?.into_iter().collect();
+        // The optimizer's coercion settles the columns' types.
+        let schema = match self.state.optimize(&plan) {
+            Ok(optimized) => Arc::clone(optimized.schema().inner()),
+            Err(_) => Arc::clone(plan.schema().inner()),
+        };
+        Ok(Description { schema, parameters })
+    }
+}
