@@ -23,8 +23,8 @@ use timely::dataflow::operators::InputCapability;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{Scope, StreamVec};
 
-use crate::binding::Binding;
 use crate::bind::Bound;
+use crate::binding::Binding;
 use crate::coordination::Coordination;
 use crate::metrics::Metrics;
 use alerts::Alerts;

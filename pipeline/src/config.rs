@@ -178,7 +178,8 @@ pub struct Options(pub BTreeMap<String, String>);
 
 impl Options {
     fn masked(&self) -> BTreeMap<&str, &str> {
-        let secret = |key: &str| ["password", "secret", "key.pem", "jaas", "token"].iter().any(|part| key.contains(part));
+        let secret =
+            |key: &str| ["password", "secret", "key.pem", "jaas", "token"].iter().any(|part| key.contains(part));
         self.0.iter().map(|(key, value)| (key.as_str(), if secret(key) { "***" } else { value.as_str() })).collect()
     }
 }
@@ -212,7 +213,8 @@ mod tests {
     #[test]
     fn impossible_values_and_unknown_keys_are_refused() {
         assert!(Config::default().validate().is_ok());
-        for text in ["interval = '0ms'", "max_open = 0", "idle_interval = '1ms'", "kafka.prefix = ''", "workers = 999"] {
+        for text in ["interval = '0ms'", "max_open = 0", "idle_interval = '1ms'", "kafka.prefix = ''", "workers = 999"]
+        {
             assert!(toml::from_str::<Config>(text).unwrap().validate().is_err(), "{text}");
         }
         assert!(toml::from_str::<Config>("intervall = '1ms'").is_err());

@@ -14,13 +14,13 @@ use model::wire::Decoder;
 use model::{BidEvent, Names, PartitionId, Rule, T, Tick, Zones};
 use operators::{Inputs, Outputs};
 use parking_lot::Mutex;
+use timely::communication::WorkerGuards;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::Broadcast;
 use timely::dataflow::{Scope, StreamVec};
 use timely::worker::Worker;
-use timely::WorkerGuards;
 
 use crate::Error;
 use crate::assemble::{Assembler, Closed, assemble};
@@ -48,10 +48,7 @@ pub(crate) struct Plan {
 }
 
 /// Opens every worker's share of the source.
-pub(crate) fn open(
-    connector: &dyn Connector,
-    shared: &Coordination,
-) -> Result<Vec<Option<Box<dyn Source>>>, Error> {
+pub(crate) fn open(connector: &dyn Connector, shared: &Coordination) -> Result<Vec<Option<Box<dyn Source>>>, Error> {
     let peers = shared.binders.len();
     (0..peers).map(|worker| connector.open(worker, peers, Arc::clone(&shared.binders[worker])).map(Some)).collect()
 }

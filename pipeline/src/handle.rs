@@ -73,7 +73,8 @@ impl Pipeline {
         let sources = dataflow::open(connector.as_ref(), &shared)?;
         // Room for what one T may close at once; beyond it worker 0 waits for the fanout.
         let (out, closed) = crossbeam_channel::bounded(config.max_backlog * 2);
-        let (snapshot, batches) = (Arc::new(ArcSwap::from_pointee(Snapshot::new(parts.limits))), broadcast::Sender::new(config.broadcast));
+        let (snapshot, batches) =
+            (Arc::new(ArcSwap::from_pointee(Snapshot::new(parts.limits))), broadcast::Sender::new(config.broadcast));
         let progress = watch::Sender::new(Progress::default());
         let fanout = Fanout {
             shared: Arc::clone(&shared),
@@ -105,7 +106,17 @@ impl Pipeline {
             thread("supervisor", move || supervise(&shared, connector.as_ref(), guards, fanout))?
         };
         let ended = ended(supervisor)?;
-        Ok(Handle { snapshot, batches, progress: progress.subscribe(), positions, status, shared, shutdown, ended, embedded })
+        Ok(Handle {
+            snapshot,
+            batches,
+            progress: progress.subscribe(),
+            positions,
+            status,
+            shared,
+            shutdown,
+            ended,
+            embedded,
+        })
     }
 }
 
@@ -147,7 +158,7 @@ fn thread<R: Send + 'static>(name: &str, run: impl FnOnce() -> R + Send + 'stati
 fn supervise(
     shared: &Coordination,
     connector: &dyn Connector,
-    guards: timely::WorkerGuards<()>,
+    guards: timely::communication::WorkerGuards<()>,
     fanout: JoinHandle<()>,
 ) -> Result<(), Error> {
     shared.shutdown.wait();
@@ -238,7 +249,10 @@ impl Handle {
         } else if let Some(age) = stuck {
             (ServiceState::Degraded, format!("T {} is open for {} ms", self.shared.last_t(), age.as_millis()))
         } else if backlog > 1 && lost > 0 {
-            let detail = format!("{backlog} batches wait for a full queue since T {}, {staged} rows staged", progress.delivered_t);
+            let detail = format!(
+                "{backlog} batches wait for a full queue since T {}, {staged} rows staged",
+                progress.delivered_t
+            );
             (ServiceState::Degraded, detail)
         } else {
             (ServiceState::Up, format!("T {}, {} batches, {staged} rows staged", progress.t, progress.batches))

@@ -100,7 +100,12 @@ impl Discovery {
             Ok(id) if self.known.contains(&id) => None,
             Ok(id) => Some(Arc::new(Partition { topic: topic.into(), partition, id, kind })),
             Err(other) => {
-                tracing::error!(topic, partition, other, "partition left out: its id collides with another's; rename the topic");
+                tracing::error!(
+                    topic,
+                    partition,
+                    other,
+                    "partition left out: its id collides with another's; rename the topic"
+                );
                 None
             }
         }

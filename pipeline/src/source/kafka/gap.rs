@@ -36,8 +36,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_a_loss_only_where_nothing_may_be_skipped() {
-        let partition =
-            |kind| Partition { topic: "t".into(), partition: 0, id: PartitionId::new("t", 0), kind };
+        let partition = |kind| Partition { topic: "t".into(), partition: 0, id: PartitionId::new("t", 0), kind };
         let (ticks, rules) = (partition(TopicKind::Ticks), partition(TopicKind::Rules));
         assert_eq!(judge(&ticks, true, 5, 5), Step::Next);
         assert_eq!(judge(&ticks, true, 5, 8), Step::Lost(3));

@@ -192,7 +192,8 @@ fn lane_of(
     last: usize,
     message: &BorrowedMessage<'_>,
 ) -> Option<usize> {
-    let same = |lane: &Lane| lane.partition.partition == message.partition() && *lane.partition.topic == *message.topic();
+    let same =
+        |lane: &Lane| lane.partition.partition == message.partition() && *lane.partition.topic == *message.topic();
     if lanes.get(last).is_some_and(same) {
         return Some(last);
     }
