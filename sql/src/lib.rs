@@ -21,6 +21,7 @@ mod history;
 mod memory;
 pub mod metrics;
 mod pg_catalog;
+pub mod pgwire;
 mod session;
 mod statement;
 pub mod store;
