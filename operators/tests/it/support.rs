@@ -62,15 +62,15 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
             };
             let out = build(&work.config, &work.zones, &work.names, streams);
             let end = work.end;
-            capture(out.ticks, into, end, &probe, |all, t, row| all.ticks.push((t, row)));
-            capture(out.bars.inner, into, end, &probe, |all, t, row| all.bars.push(dated(t, row)));
-            capture(out.kpis.inner, into, end, &probe, |all, t, row| all.kpis.push(dated(t, row)));
-            capture(out.anomalies.inner, into, end, &probe, |all, t, row| all.anomalies.push(dated(t, row)));
-            capture(out.correlations.inner, into, end, &probe, |all, t, row| all.correlations.push(dated(t, row)));
-            capture(out.bids.inner, into, end, &probe, |all, t, row| all.bids.push(dated(t, row)));
-            capture(out.rules.inner, into, end, &probe, |all, t, row| all.rules.push(dated(t, row)));
-            capture(out.dead_letters, into, end, &probe, |all, t, row| all.dead_letters.push((t, row)));
-            capture(out.counts, into, end, &probe, |all, t, counts| all.counts.entry(t).or_default().add(&counts));
+            updates(out.bars.inner, into, end, &probe, |all| &mut all.bars);
+            updates(out.kpis.inner, into, end, &probe, |all| &mut all.kpis);
+            updates(out.anomalies.inner, into, end, &probe, |all| &mut all.anomalies);
+            updates(out.correlations.inner, into, end, &probe, |all| &mut all.correlations);
+            updates(out.bids.inner, into, end, &probe, |all| &mut all.bids);
+            updates(out.rules.inner, into, end, &probe, |all| &mut all.rules);
+            records(out.ticks, into, &probe, |all, t, row| all.ticks.push((t, row)));
+            records(out.dead_letters, into, &probe, |all, t, row| all.dead_letters.push((t, row)));
+            records(out.counts, into, &probe, |all, t, counts| all.counts.entry(t).or_default().add(&counts));
         });
         // The same generator on every worker, so that each record has one feeder.
         let mut shares = ChaCha8Rng::seed_from_u64(seed);
@@ -122,27 +122,39 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
 #[derive(Default)]
 struct Feeds(BTreeMap<T, (Vec<Tick>, Vec<BidEvent>, Vec<(Rule, PartitionId, i64)>)>);
 
-fn dated<R>(t: T, update: (R, T, isize)) -> (R, T, isize) {
-    assert_eq!(t, update.1, "an update travels at its own T");
-    update
-}
-
-fn capture<R: Clone + Send + 'static>(
-    stream: StreamVec<'_, T, R>,
+/// Captures a collection's updates before `end`. An update's own T counts: a message may carry several.
+fn updates<R: Clone + Send + 'static>(
+    stream: StreamVec<'_, T, (R, T, isize)>,
     into: &Arc<Mutex<Captured>>,
     end: T,
     probe: &ProbeHandle<T>,
-    mut add: impl FnMut(&mut Captured, T, R) + 'static,
+    list: impl Fn(&mut Captured) -> &mut Updates<R> + 'static,
+) {
+    let into = into.clone();
+    stream
+        .inspect_core(move |event| {
+            if let Ok((_, rows)) = event {
+                let mut all = into.lock().unwrap();
+                list(&mut all).extend(rows.iter().filter(|(_, t, _)| *t < end).cloned());
+            }
+        })
+        .probe_with(probe);
+}
+
+/// Captures a stream's records.
+fn records<R: Clone + Send + 'static>(
+    stream: StreamVec<'_, T, R>,
+    into: &Arc<Mutex<Captured>>,
+    probe: &ProbeHandle<T>,
+    add: impl Fn(&mut Captured, T, R) + 'static,
 ) {
     let into = into.clone();
     stream
         .inspect_core(move |event| {
             if let Ok((stamp, rows)) = event {
-                let t = *stamp.as_singleton().expect("operators send at one T");
-                if t < end {
-                    let mut all = into.lock().unwrap();
-                    rows.iter().for_each(|row| add(&mut all, t, row.clone()));
-                }
+                let t = *stamp.as_singleton().expect("records travel at one T");
+                let mut all = into.lock().unwrap();
+                rows.iter().for_each(|row| add(&mut all, t, row.clone()));
             }
         })
         .probe_with(probe);
