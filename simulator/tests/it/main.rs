@@ -7,4 +7,5 @@ mod excerpts;
 mod feed;
 mod full_files;
 mod generator;
+mod inputs;
 mod mutated;
