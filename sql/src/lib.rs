@@ -23,6 +23,7 @@ pub mod metrics;
 mod pg_catalog;
 pub mod pgwire;
 mod session;
+pub mod shell;
 mod statement;
 pub mod store;
 mod tables;

@@ -213,7 +213,9 @@ mod tests {
     #[test]
     fn postgres_speech_becomes_plain() {
         assert_eq!(
-            rewritten("SELECT pg_catalog.f(c.oid) FROM t c WHERE c.x OPERATOR(pg_catalog.~) '^a$' COLLATE pg_catalog.default"),
+            rewritten(
+                "SELECT pg_catalog.f(c.oid) FROM t c WHERE c.x OPERATOR(pg_catalog.~) '^a$' COLLATE pg_catalog.default"
+            ),
             "SELECT f(c.oid) FROM t AS c WHERE c.x ~ '^a$'"
         );
         assert_eq!(
@@ -232,7 +234,9 @@ mod tests {
         let kept = "SELECT a.x FROM a LEFT JOIN pg_index AS i ON a.x = i.indrelid ORDER BY 1";
         assert_eq!(rewritten(kept), kept);
         assert_eq!(
-            rewritten("SELECT ARRAY(SELECT b.x FROM pg_auth_members AS m JOIN b ON true WHERE m.member = r.oid) FROM r"),
+            rewritten(
+                "SELECT ARRAY(SELECT b.x FROM pg_auth_members AS m JOIN b ON true WHERE m.member = r.oid) FROM r"
+            ),
             "SELECT make_array() FROM r"
         );
     }

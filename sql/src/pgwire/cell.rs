@@ -75,9 +75,7 @@ impl Cell {
             DataType::Float64 => Self::Float8(column.as_primitive::<Float64Type>().value(row)),
             DataType::Utf8 => Self::Text(column.as_string::<i32>().value(row).to_owned()),
             DataType::Utf8View => Self::Text(column.as_string_view().value(row).to_owned()),
-            DataType::Decimal128(_, scale) => {
-                Self::Numeric(column.as_primitive::<Decimal128Type>().value(row), *scale)
-            }
+            DataType::Decimal128(_, scale) => Self::Numeric(column.as_primitive::<Decimal128Type>().value(row), *scale),
             DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) => {
                 let wide = to(DataType::Decimal128(38, *scale))?;
                 Self::Numeric(wide.as_primitive::<Decimal128Type>().value(0), *scale)
@@ -114,7 +112,9 @@ impl Cell {
                 let list = to(DataType::List(std::sync::Arc::clone(item)))?;
                 let values = list.as_list::<i32>().value(0);
                 let values = match element == Type::TEXT {
-                    true => std::sync::Arc::new(texts(&values).map_err(|e| Error::Internal(e.to_string()))?) as ArrayRef,
+                    true => {
+                        std::sync::Arc::new(texts(&values).map_err(|e| Error::Internal(e.to_string()))?) as ArrayRef
+                    }
                     false => values,
                 };
                 Self::List(element, (0..values.len()).map(|at| Self::read(&values, at)).collect::<Result<_, _>>()?)
@@ -225,7 +225,13 @@ fn interval(months: i32, days: i32, us: i64) -> String {
     if us != 0 || parts.is_empty() {
         let (sign, whole) = (if us < 0 { "-" } else { "" }, us.unsigned_abs());
         let seconds = whole / 1_000_000;
-        let text = format!("{sign}{:02}:{:02}:{:02}.{:06}", seconds / 3600, seconds / 60 % 60, seconds % 60, whole % 1_000_000);
+        let text = format!(
+            "{sign}{:02}:{:02}:{:02}.{:06}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60,
+            whole % 1_000_000
+        );
         parts.push(trimmed(text));
     }
     parts.join(" ")

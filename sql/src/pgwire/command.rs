@@ -81,7 +81,10 @@ mod tests {
         assert_eq!(Command::parse("START TRANSACTION READ ONLY"), Some(Command::Begin));
         assert_eq!(Command::parse("END"), Some(Command::Commit));
         assert_eq!(Command::parse("SHOW \"TimeZone\""), Some(Command::Show("timezone".to_owned())));
-        assert_eq!(Command::parse("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"), Some(Command::Nothing("SET")));
+        assert_eq!(
+            Command::parse("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"),
+            Some(Command::Nothing("SET"))
+        );
         for data in ["SELECT 1", "SHOW TABLES", "SHOW ALL", "SHOW COLUMNS FROM bars", "SET x", "BEGIN; SELECT 1"] {
             assert_eq!(Command::parse(data), None, "{data}");
         }

@@ -20,7 +20,8 @@ pub(super) fn describe(schema: &Schema, format: Option<&Format>) -> PgWireResult
     if let Some(Format::Individual(formats)) = format
         && formats.len() != schema.fields().len()
     {
-        let message = format!("bind asks for {} formats, the result has {} columns", formats.len(), schema.fields().len());
+        let message =
+            format!("bind asks for {} formats, the result has {} columns", formats.len(), schema.fields().len());
         return Err(failed(&Error::query("08P01", message)));
     }
     let field = |(index, field): (usize, &arrow::datatypes::FieldRef)| {
