@@ -38,11 +38,13 @@ pub struct Options {
     pub columnar_rows: usize,
     /// How long a tick may wait for others of its message.
     pub columnar_linger: Span,
+    /// The simulated time that is now, UTC ms: what lies before it is sent at once. The source's start when `None`.
+    pub now_ms: Option<i64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { speed: Speed::Times(1.0), columnar_rows: 0, columnar_linger: Span::from_millis(20) }
+        Self { speed: Speed::Times(1.0), columnar_rows: 0, columnar_linger: Span::from_millis(20), now_ms: None }
     }
 }
 
@@ -63,7 +65,7 @@ pub async fn replay(
     stop: watch::Receiver<bool>,
 ) -> Result<Sent, Error> {
     let start_ms = replay.span_ms().map_or(0, |(first, _)| first);
-    let mut feed = Feed::new(producer, options, start_ms, stop);
+    let mut feed = Feed::new(producer, options, options.now_ms.unwrap_or(start_ms), stop);
     let mut topics: HashMap<String, Arc<str>> = HashMap::new();
     for record in replay {
         let record = record?;
@@ -88,7 +90,8 @@ pub async fn simulate(
     mut truth: Option<&mut (dyn Write + Send)>,
     stop: watch::Receiver<bool>,
 ) -> Result<(Sent, Totals), Error> {
-    let mut feed = Feed::new(producer, options, generator.settings().start_ms, stop);
+    let start_ms = options.now_ms.unwrap_or(generator.settings().start_ms);
+    let mut feed = Feed::new(producer, options, start_ms, stop);
     let mut totals = Totals::default();
     let mut topics: HashMap<(TopicKind, Arc<str>), Arc<str>> = HashMap::new();
     while records.is_none_or(|records| feed.sent.records < records) {
