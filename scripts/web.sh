@@ -29,6 +29,7 @@ prepare() {
 if stale; then
   prepare
   npm run --silent build -- --logLevel warn
+  touch -c ../build.rs # which puts the page into the binary
   say "built api/web/dist"
 else
   say "api/web/dist is up to date"
