@@ -12,14 +12,20 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) fn start(sinks: &sinks::Config, shutdown: &Shutdown) {
     if sinks.postgres.enabled {
         let url = sinks.postgres.url.expose().clone();
-        retry("postgres", shutdown, async move || sql::migrate::postgres(&url).await);
+        retry("postgres", shutdown, move || {
+            let url = url.clone();
+            async move { sql::migrate::postgres(&url).await }
+        });
     }
     if sinks.clickhouse.enabled {
         let store = sinks.clickhouse.clone();
-        retry("clickhouse", shutdown, async move || {
-            let (url, database) = (store.url.as_str(), store.database.as_str());
-            let (user, password) = (store.user.as_str(), store.password.expose().as_str());
-            sql::migrate::clickhouse(sql::migrate::ClickHouse { url, database, user, password }).await
+        retry("clickhouse", shutdown, move || {
+            let store = store.clone();
+            async move {
+                let (url, database) = (store.url.as_str(), store.database.as_str());
+                let (user, password) = (store.user.as_str(), store.password.expose().as_str());
+                sql::migrate::clickhouse(sql::migrate::ClickHouse { url, database, user, password }).await
+            }
         });
     }
 }

@@ -11,13 +11,13 @@ use crate::Error;
 pub struct Config {
     /// `text` or `json`.
     pub format: Format,
-    /// What is logged, e.g. `info` or `info,pipeline=debug`; `RUST_LOG` goes first.
+    /// What is logged, e.g. `info,pipeline=debug`; `RUST_LOG` goes first.
     pub filter: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { format: Format::Text, filter: "info".to_owned() }
+        Self { format: Format::Text, filter: "info,rdkafka=warn".to_owned() }
     }
 }
 

@@ -20,6 +20,7 @@ mod error;
 mod history;
 mod memory;
 pub mod metrics;
+pub mod migrate;
 mod pg_catalog;
 pub mod pgwire;
 mod session;

@@ -18,11 +18,14 @@ mod reader;
 mod share;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use model::Names;
+use model::wire::TopicKind;
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::{Connector, Source};
 use crate::Error;
@@ -58,37 +61,41 @@ struct Common {
 }
 
 impl Common {
-    /// Client configuration: ours, then whatever the user sets, then what must not be changed.
     fn client(&self, role: &str) -> ClientConfig {
-        let mut client = ClientConfig::new();
-        client
-            .set("bootstrap.servers", &self.section.bootstrap)
-            .set("client.id", format!("optibid-{role}"))
-            .set("group.id", format!("{}-pipeline", self.section.prefix))
-            .set("isolation.level", "read_committed")
-            // Latency: answer at once, and wait little where there is nothing.
-            .set("fetch.min.bytes", "1")
-            .set("fetch.wait.max.ms", "10")
-            .set("fetch.error.backoff.ms", "50")
-            .set("reconnect.backoff.ms", "50")
-            .set("reconnect.backoff.max.ms", "2000")
-            .set("queued.min.messages", "50000")
-            .set("queued.max.messages.kbytes", "16384")
-            .set("statistics.interval.ms", "1000")
-            .set("topic.metadata.refresh.interval.ms", "30000")
-            .set("socket.nagle.disable", "true")
-            .set("log_level", "4");
-        for (key, value) in &self.section.options.0 {
-            client.set(key, value);
-        }
-        // Offsets are bound to T, never committed; retention gaps must show as errors; nobody polls on a schedule.
-        client
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("max.poll.interval.ms", "86400000");
-        client
+        client(&self.section, role)
     }
+}
+
+/// Client configuration: ours, then whatever the user sets, then what must not be changed.
+fn client(section: &config::Kafka, role: &str) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", &section.bootstrap)
+        .set("client.id", format!("optibid-{role}"))
+        .set("group.id", format!("{}-pipeline", section.prefix))
+        .set("isolation.level", "read_committed")
+        // Latency: answer at once, and wait little where there is nothing.
+        .set("fetch.min.bytes", "1")
+        .set("fetch.wait.max.ms", "10")
+        .set("fetch.error.backoff.ms", "50")
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("queued.min.messages", "50000")
+        .set("queued.max.messages.kbytes", "16384")
+        .set("statistics.interval.ms", "1000")
+        .set("topic.metadata.refresh.interval.ms", "30000")
+        .set("socket.nagle.disable", "true")
+        .set("log_level", "4");
+    for (key, value) in &section.options.0 {
+        client.set(key, value);
+    }
+    // Offsets are bound to T, never committed; retention gaps must show as errors; nobody polls on a schedule.
+    client
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("max.poll.interval.ms", "86400000");
+    client
 }
 
 /// The connector: threads are started by `start` and `open`, and end with `close`.
@@ -121,6 +128,13 @@ impl Kafka {
         let discovery = Discovery::connect(&common)?;
         Ok(Self { common, assignments: Mutex::default(), discovery: Mutex::new(Some(discovery)) })
     }
+}
+
+/// Asks the broker once, waiting at most ten seconds. Returns how many topics there are to read.
+pub fn check(section: &config::Kafka) -> Result<usize, Error> {
+    let client: BaseConsumer = client(section, "check").create().map_err(Error::kafka("check the broker"))?;
+    let metadata = client.fetch_metadata(None, Duration::from_secs(10)).map_err(Error::kafka("check the broker"))?;
+    Ok(metadata.topics().iter().filter(|topic| TopicKind::of(&section.prefix, topic.name()).is_some()).count())
 }
 
 impl Connector for Kafka {
