@@ -124,19 +124,17 @@ impl Program {
         reader.deserialize().collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{query}: {error}: {text}"))
     }
 
-    /// A metric's value, summed over its labels.
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// The value of the metric that `series` names with its labels, `name{label="value"}`; 0 before it is first counted.
+    pub async fn metric(&self, series: &str) -> f64 {
         let (_, text) = self.try_get("/metrics").await;
-        text.lines()
-            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok());
+        value.unwrap_or(0.0)
     }
 
     /// Waits until the dataflow has accounted for `records` tick records.
     pub async fn received(&self, records: u64) {
         eventually(&format!("{records} records"), async || {
-            let received = self.metric("optibid_pipeline_ticks_received_total").await;
+            let received = self.metric("optibid_pipeline_ticks_total{disposition=\"received\"}").await;
             (received >= records as f64).then_some(())
         })
         .await;
