@@ -180,11 +180,6 @@ impl Coordination {
         self.minted.load(Ordering::Acquire).saturating_sub(self.closed.load(Ordering::Acquire))
     }
 
-    /// Number of T's closed so far.
-    pub(crate) fn closed_count(&self) -> u64 {
-        self.closed.load(Ordering::Acquire)
-    }
-
     /// When the oldest open T was minted.
     pub(crate) fn oldest_open(&self) -> Option<Instant> {
         self.open.lock().front().map(|(_, at)| *at)
@@ -283,7 +278,7 @@ mod tests {
         shared.minted(12);
         assert_eq!((shared.open(), shared.last_t()), (2, 12));
         assert!(shared.closed(10).is_some());
-        assert_eq!((shared.open(), shared.closed_count()), (1, 1));
+        assert_eq!(shared.open(), 1);
         assert!(shared.oldest_open().is_some());
     }
 }

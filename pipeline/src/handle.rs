@@ -67,6 +67,7 @@ impl Pipeline {
     ) -> Result<Handle, Error> {
         config.validate()?;
         let shutdown = shutdown.child();
+        let max_backlog = config.max_backlog;
         let positions = Arc::new(Positions::default());
         let shared = Arc::new(Coordination::new(config.clock, config.worker_threads(), shutdown.clone()));
         let (connector, status, embedded) = connect(&config, &names, parts.feed, &parts.metrics, &positions)?;
@@ -116,6 +117,7 @@ impl Pipeline {
             shutdown,
             ended,
             embedded,
+            max_backlog,
         })
     }
 }
@@ -199,6 +201,7 @@ pub struct Handle {
     shutdown: Shutdown,
     ended: Ended,
     embedded: Option<Embedded>,
+    max_backlog: usize,
 }
 
 impl Handle {
@@ -241,19 +244,16 @@ impl Handle {
         let progress = *self.progress.borrow();
         let (backlog, staged) = (self.shared.backlog(), self.shared.staged());
         let stuck = self.shared.oldest_open().map(|at| at.elapsed()).filter(|age| *age > SLOW);
-        let lost = progress.t - progress.delivered_t.min(progress.t);
         let (state, detail) = if self.shared.has_failed() {
             (ServiceState::Down, "a worker died".to_owned())
         } else if self.ended.borrow().is_some() {
             (ServiceState::Down, "stopped".to_owned())
+        } else if backlog >= self.max_backlog {
+            let taken = progress.delivered_t;
+            let detail = format!("{backlog} batches wait for a full queue since T {taken}, {staged} rows staged");
+            (ServiceState::Degraded, detail)
         } else if let Some(age) = stuck {
             (ServiceState::Degraded, format!("T {} is open for {} ms", self.shared.last_t(), age.as_millis()))
-        } else if backlog > 1 && lost > 0 {
-            let detail = format!(
-                "{backlog} batches wait for a full queue since T {}, {staged} rows staged",
-                progress.delivered_t
-            );
-            (ServiceState::Degraded, detail)
         } else {
             (ServiceState::Up, format!("T {}, {} batches, {staged} rows staged", progress.t, progress.batches))
         };

@@ -18,7 +18,7 @@ mod coordination;
 mod dataflow;
 mod error;
 pub mod fanout;
-mod handle;
+pub mod handle;
 pub mod metrics;
 mod mint;
 pub mod shutdown;

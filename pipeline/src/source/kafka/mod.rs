@@ -74,7 +74,6 @@ impl Common {
             .set("reconnect.backoff.max.ms", "2000")
             .set("queued.min.messages", "50000")
             .set("queued.max.messages.kbytes", "16384")
-            .set("statistics.interval.ms", "1000")
             .set("topic.metadata.refresh.interval.ms", "30000")
             .set("socket.nagle.disable", "true")
             .set("log_level", "4");

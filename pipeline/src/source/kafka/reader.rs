@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::gap::{Step, judge};
 use super::{Assignment, Common};
@@ -24,26 +24,9 @@ const ROUND: usize = 16_384;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What librdkafka tells between records.
-struct Context {
-    common: Arc<Common>,
-}
+struct Context;
 
 impl ClientContext for Context {
-    fn stats(&self, statistics: Statistics) {
-        for (topic, of_topic) in &statistics.topics {
-            let mut lag = 0;
-            for (number, of_partition) in of_topic.partitions.iter().filter(|(_, p)| p.desired && p.hi_offset >= 0) {
-                let Ok(id) = self.common.names.partition(topic, *number) else { continue };
-                let read = self.common.positions.of(id).unwrap_or(0);
-                lag += (of_partition.hi_offset - read).max(0);
-                self.common.ends.raise(id, of_partition.hi_offset);
-            }
-            if of_topic.partitions.values().any(|p| p.desired) {
-                self.common.metrics.input_lag.with_label_values(&[topic]).set(lag);
-            }
-        }
-    }
-
     fn error(&self, error: KafkaError, reason: &str) {
         // Down or not is discovery's to say: librdkafka reports every lost connection, and reconnects.
         tracing::debug!(%error, reason, "librdkafka");
@@ -81,8 +64,7 @@ impl Reader {
         bell: Arc<Bell>,
     ) -> Result<(), Error> {
         let client = common.client(&format!("reader-{worker}"));
-        let context = Context { common: Arc::clone(common) };
-        let consumer = client.create_with_context(context).map_err(Error::kafka("set up kafka consumer"))?;
+        let consumer = client.create_with_context(Context).map_err(Error::kafka("set up kafka consumer"))?;
         let common = Arc::clone(common);
         let mut reader =
             Self { common, consumer, assigned, chunks, bell, lanes: Vec::new(), by_name: HashMap::new(), last: 0 };
