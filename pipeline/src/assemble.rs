@@ -53,6 +53,8 @@ pub(crate) struct Assembler {
     /// Offsets of T's that changed nothing, for the next binding.
     carried: BTreeMap<PartitionId, i64>,
     last_sent: T,
+    /// What the operators say before the first T (built-in rules): it belongs to the first T.
+    prelude: Option<Moment>,
 }
 
 impl Assembler {
@@ -74,6 +76,7 @@ impl Assembler {
             names: Announcer::new(names),
             carried: BTreeMap::new(),
             last_sent: 0,
+            prelude: Some(Moment::default()),
         }
     }
 
@@ -104,6 +107,14 @@ impl Assembler {
     }
 
     fn close_moment(&mut self, t: T, mut moment: Moment) {
+        if let Some(mut prelude) = self.prelude.take() {
+            prelude.absorb(moment);
+            if !prelude.is_minted() {
+                self.prelude = Some(prelude);
+                return;
+            }
+            moment = prelude;
+        }
         let minted_at = moment.is_minted().then(|| {
             self.metrics.closed.inc();
             self.shared.closed(t)

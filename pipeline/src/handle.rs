@@ -164,10 +164,11 @@ fn supervise(
     fanout: JoinHandle<()>,
 ) -> Result<(), Error> {
     shared.shutdown.wait();
-    connector.close();
     shared.minter.ring();
+    connector.close();
     let workers: Result<Vec<()>, String> = guards.join().into_iter().collect();
     let fanout = fanout.join();
+    tracing::debug!("the pipeline has ended");
     workers.map_err(Error::Dataflow)?;
     fanout.map_err(|_| Error::Dataflow("the fanout died".to_owned()))
 }

@@ -38,6 +38,22 @@ impl Moment {
         self.counts.dead_letters += bound.refused;
     }
 
+    /// Adds a later moment.
+    pub(super) fn absorb(&mut self, mut later: Self) {
+        self.workers += later.workers;
+        self.offsets.append(&mut later.offsets);
+        self.notices.append(&mut later.notices);
+        self.dead_letters.append(&mut later.dead_letters);
+        self.counts.add(&later.counts);
+        self.ticks.append(&mut later.ticks);
+        self.bars.append(&mut later.bars);
+        self.kpis.append(&mut later.kpis);
+        self.anomalies.append(&mut later.anomalies);
+        self.correlations.append(&mut later.correlations);
+        self.bids.append(&mut later.bids);
+        self.rules.append(&mut later.rules);
+    }
+
     pub(super) fn is_minted(&self) -> bool {
         self.workers > 0
     }

@@ -11,7 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use tokio::sync::Semaphore;
 
-use crate::support::{Gate, World, eventually, tick, topic, within};
+use crate::support::{Gate, World, delivered, eventually, tick, topic, within};
 
 type Client = ThreadedProducer<rdkafka::producer::DefaultProducerContext>;
 
@@ -56,7 +56,7 @@ async fn ticks_arrive_and_bad_bytes_become_dead_letters() {
     send(&producer, &topic("NYISO"), 1, b"{\"market_zone\":");
     send(&producer, &topic("NYISO"), 1, &tick("ATLANTIS", now(), 1.0).to_json());
     send(&producer, "optibid.rules", 0, b"no rule");
-    assert!(within("all ticks", handle.await_received(1_003)).await);
+    assert!(delivered(&handle, 1_003).await);
     let letters = |world: &World| world.batches().iter().flat_map(|b| b.dead_letters.clone()).collect::<Vec<_>>();
     eventually("the refused rule", || letters(&world).iter().any(|letter| &*letter.topic == "optibid.rules")).await;
     let letters = letters(&world);
@@ -91,7 +91,7 @@ async fn a_topic_made_while_running_is_read_from_its_start() {
         send(&producer, &topic("MISO"), partition, &tick("MISO", now(), 2.0).to_json());
     }
     send(&producer, "elsewhere.ticks.pjm", 0, &tick("PJM", now(), 1.0).to_json());
-    assert!(within("the new topic's ticks", handle.await_received(3)).await);
+    assert!(delivered(&handle, 3).await);
     assert_eq!(handle.positions().len(), 5, "nothing from elsewhere: {:?}", handle.positions());
     within("the end", handle.stop()).await.unwrap();
 }

@@ -81,6 +81,10 @@ impl World {
     }
 
     pub(crate) fn start_with(&self, feed: Feed, more: Vec<Box<dyn BatchQueue>>) -> Handle {
+        if std::env::var_os("RUST_LOG").is_some() {
+            // The second test of a run finds it installed.
+            let _ = pipeline::telemetry::init(&self.config.log);
+        }
         let mut queues: Vec<Box<dyn BatchQueue>> = vec![Box::new(self.kept.clone())];
         queues.extend(more);
         let bindings = Arc::clone(&self.bindings);
@@ -110,6 +114,12 @@ impl World {
         self.bindings.lock().iter().for_each(|binding| last.extend(binding.offsets.clone()));
         last.values().map(|offset| offset.unsigned_abs()).sum()
     }
+}
+
+/// Waits until `n` tick records have been delivered to every queue.
+pub(crate) async fn delivered(handle: &Handle, n: u64) -> bool {
+    let all = handle.wait_for(|p| p.counts.received >= n && p.delivered_t == p.t);
+    within(&format!("{n} tick records"), all).await
 }
 
 /// Fails the test instead of hanging.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -38,8 +39,8 @@ impl Discovery {
     }
 
     /// Starts looking; `readers` by worker.
-    pub(super) fn start(mut self, readers: Vec<Sender<Vec<Assignment>>>) -> Result<(), Error> {
-        std::thread::Builder::new().name("optibid-discovery".to_owned()).spawn(move || {
+    pub(super) fn start(mut self, readers: Vec<Sender<Vec<Assignment>>>) -> Result<JoinHandle<()>, Error> {
+        let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
             let runtime = runtime.expect("a runtime with a timer needs no resources that could fail");
             while !self.common.stop.is_stopping() {
@@ -48,8 +49,8 @@ impl Discovery {
                     tokio::select! { () = self.common.stop.stopping() => {}, () = tokio::time::sleep(pause) => {} }
                 });
             }
-        })?;
-        Ok(())
+        };
+        Ok(std::thread::Builder::new().name("optibid-discovery".to_owned()).spawn(run)?)
     }
 
     /// One look; returns the pause before the next.
