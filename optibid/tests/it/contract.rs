@@ -121,7 +121,6 @@ async fn analytics() {
         "/api/market/prices/latest",
         "/api/market/prices/pjm/history",
         "/health",
-        "/livez",
         "/api/openapi.json",
     ] {
         assert!(!program.get(path).await.is_null(), "{path}");
@@ -138,7 +137,7 @@ async fn analytics() {
         assert_eq!(found, status, "{path}: {text}");
         assert!(text.contains(says), "{path}: {text}");
     }
-    for path in ["/api/docs", "/docs", "/metrics", "/readyz", "/"] {
+    for path in ["/livez", "/api/docs", "/docs", "/metrics", "/readyz", "/"] {
         let (status, text) = program.try_get(path).await;
         assert!(status < 400, "{path}: {status} {text}");
     }

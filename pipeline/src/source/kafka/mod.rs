@@ -18,7 +18,7 @@ mod reader;
 mod share;
 
 use std::sync::Arc;
-use std::time::Duration;
+        client(&self.section, role)
 
 use crossbeam_channel::{Receiver, Sender};
 use model::Names;
@@ -63,6 +63,33 @@ struct Common {
 impl Common {
     fn client(&self, role: &str) -> ClientConfig {
         client(&self.section, role)
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", &self.section.bootstrap)
+            .set("client.id", format!("optibid-{role}"))
+            .set("group.id", format!("{}-pipeline", self.section.prefix))
+            .set("isolation.level", "read_committed")
+            // Latency: answer at once, and wait little where there is nothing.
+            .set("fetch.min.bytes", "1")
+            .set("fetch.wait.max.ms", "10")
+            .set("fetch.error.backoff.ms", "50")
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("queued.min.messages", "50000")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("topic.metadata.refresh.interval.ms", "30000")
+            .set("socket.nagle.disable", "true")
+            .set("log_level", "4");
+        for (key, value) in &self.section.options.0 {
+            client.set(key, value);
+        }
+        // Offsets are bound to T, never committed; retention gaps must show as errors; nobody polls on a schedule.
+        client
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("max.poll.interval.ms", "86400000");
+        client
     }
 }
 
@@ -82,7 +109,6 @@ fn client(section: &config::Kafka, role: &str) -> ClientConfig {
         .set("reconnect.backoff.max.ms", "2000")
         .set("queued.min.messages", "50000")
         .set("queued.max.messages.kbytes", "16384")
-        .set("statistics.interval.ms", "1000")
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("socket.nagle.disable", "true")
         .set("log_level", "4");
@@ -103,6 +129,7 @@ pub struct Kafka {
     common: Arc<Common>,
     assignments: Mutex<Vec<Sender<Vec<Assignment>>>>,
     discovery: Mutex<Option<Discovery>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Kafka {
@@ -126,7 +153,12 @@ impl Kafka {
             stop: Shutdown::new(),
         });
         let discovery = Discovery::connect(&common)?;
-        Ok(Self { common, assignments: Mutex::default(), discovery: Mutex::new(Some(discovery)) })
+        Ok(Self {
+            common,
+            assignments: Mutex::default(),
+            discovery: Mutex::new(Some(discovery)),
+            threads: Mutex::default(),
+        })
     }
 }
 
@@ -141,13 +173,15 @@ impl Connector for Kafka {
     fn open(&self, worker: usize, peers: usize, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error> {
         let (assign, assigned): (Sender<Vec<Assignment>>, Receiver<_>) = crossbeam_channel::unbounded();
         let (chunks, inbox) = crossbeam_channel::bounded(self.common.section.queue_chunks.max(1));
-        Reader::start(&self.common, worker, assigned, chunks, bell)?;
+        let reader = Reader::start(&self.common, worker, assigned, chunks, bell)?;
+        self.threads.lock().push(reader);
         let mut assignments = self.assignments.lock();
         assignments.push(assign);
         if assignments.len() == peers {
             // Every reader is there: let discovery tell them what to read.
             if let Some(discovery) = self.discovery.lock().take() {
-                discovery.start(std::mem::take(&mut *assignments))?;
+                let discovery = discovery.start(std::mem::take(&mut *assignments))?;
+                self.threads.lock().push(discovery);
             }
         }
         Ok(Box::new(Share::new(inbox, self.common.ends.clone(), worker, peers)))
@@ -155,5 +189,10 @@ impl Connector for Kafka {
 
     fn close(&self) {
         self.common.stop.stop();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that read from kafka died");
+            }
+        }
     }
 }
