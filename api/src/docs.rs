@@ -132,3 +132,24 @@ fn swagger(base: &'static str, full: &str, tail: &str, config: Arc<Config<'stati
         Err(error) => Err(Error::Internal(format!("swagger file {tail}: {error}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn documents_the_route_table_and_nothing_else() {
+        let document = serde_json::to_value(super::document()).unwrap();
+        let documented: BTreeSet<String> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+            })
+            .collect();
+        let table: BTreeSet<String> =
+            crate::routes::all().into_iter().map(|(method, template)| format!("{method} {template}")).collect();
+        assert_eq!(documented, table);
+    }
+}
