@@ -95,7 +95,12 @@ impl History {
     }
 
     /// Every file of a table by day and T, at least those written up to `written_t`. `afresh` asks the store even if a listing is at hand.
-    pub(crate) async fn files(&self, table: Table, written_t: T, afresh: bool) -> Result<Arc<[File]>, object_store::Error> {
+    pub(crate) async fn files(
+        &self,
+        table: Table,
+        written_t: T,
+        afresh: bool,
+    ) -> Result<Arc<[File]>, object_store::Error> {
         if !afresh
             && let Some((at, known_t, files)) = self.listings.lock().get(&table)
             && at.elapsed() < self.ttl

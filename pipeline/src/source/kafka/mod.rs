@@ -18,7 +18,8 @@ mod reader;
 mod share;
 
 use std::sync::Arc;
-        client(&self.section, role)
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use model::Names;
@@ -63,33 +64,6 @@ struct Common {
 impl Common {
     fn client(&self, role: &str) -> ClientConfig {
         client(&self.section, role)
-        let mut client = ClientConfig::new();
-        client
-            .set("bootstrap.servers", &self.section.bootstrap)
-            .set("client.id", format!("optibid-{role}"))
-            .set("group.id", format!("{}-pipeline", self.section.prefix))
-            .set("isolation.level", "read_committed")
-            // Latency: answer at once, and wait little where there is nothing.
-            .set("fetch.min.bytes", "1")
-            .set("fetch.wait.max.ms", "10")
-            .set("fetch.error.backoff.ms", "50")
-            .set("reconnect.backoff.ms", "50")
-            .set("reconnect.backoff.max.ms", "2000")
-            .set("queued.min.messages", "50000")
-            .set("queued.max.messages.kbytes", "16384")
-            .set("topic.metadata.refresh.interval.ms", "30000")
-            .set("socket.nagle.disable", "true")
-            .set("log_level", "4");
-        for (key, value) in &self.section.options.0 {
-            client.set(key, value);
-        }
-        // Offsets are bound to T, never committed; retention gaps must show as errors; nobody polls on a schedule.
-        client
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("max.poll.interval.ms", "86400000");
-        client
     }
 }
 
