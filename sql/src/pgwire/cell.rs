@@ -216,7 +216,7 @@ fn interval(months: i32, days: i32, us: i64) -> String {
     let mut parts = Vec::new();
     let mut part = |number: i64, name: &str| {
         if number != 0 {
-            parts.push(format!("{number} {name}{}", if number.abs() == 1 { "" } else { "s" }));
+            parts.push(format!("{number} {name}{}", if number == 1 { "" } else { "s" }));
         }
     };
     part(i64::from(months / 12), "year");
