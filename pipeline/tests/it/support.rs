@@ -11,7 +11,10 @@ use pipeline::handle::{Feed, Handle, Parts, Pipeline};
 use pipeline::{BatchQueue, Binding, Clock, Config, Metrics, Replay, Shutdown};
 
 /// Nothing here takes this long, unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Ending takes at most two seconds; a machine busy with other tests may need a little longer.
+pub(crate) const PROMPT: Duration = Duration::from_secs(5);
 
 /// 2025-11-18T00:00:00Z.
 pub(crate) const START_MS: i64 = 1_763_424_000_000;
