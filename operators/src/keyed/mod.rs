@@ -250,8 +250,10 @@ impl<M: Machine, F: Fn(&M::In) -> M::Key> Engine<M, F> {
             if !moment.shared.is_empty() {
                 shared_changed = self.machine.share(t, &mut moment.shared);
             }
-            for record in moment.records.into_iter().flatten() {
-                self.slots.deliver((self.key)(&record), record);
+            for container in moment.records {
+                for record in container {
+                    self.slots.deliver((self.key)(&record), record);
+                }
             }
         }
         self.slots.due(t);
