@@ -144,6 +144,23 @@ async fn analytics() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn psql_and_the_shell_ask_the_live_tables() {
+    let program = demo().await;
+    let run = |command: &str, args: &[&str]| {
+        let output =
+            std::process::Command::new(command).args(args).output().unwrap_or_else(|e| panic!("{command}: {e}"));
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (port, query) = (program.pgwire.to_string(), "SELECT count(*) > 0 FROM bars WHERE zone = 'PJM'");
+    let psql = ["-h", "127.0.0.1", "-p", &port, "-U", "optibid", "-d", "optibid", "-AtX", "-c", query];
+    assert_eq!(run("psql", &psql).trim(), "t");
+    let url = program.url("");
+    let shell = run(env!("CARGO_BIN_EXE_optibid"), &["sql", "--url", &url, "--format", "csv", "-c", query]);
+    assert!(shell.contains("true"), "{shell}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_ends_the_demo_cleanly_in_two_seconds() {
     let mut program = demo().await;
     let (code, took) = program.interrupt().await;
