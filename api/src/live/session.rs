@@ -117,7 +117,7 @@ impl Session {
                     if heard.elapsed() > config.idle_timeout.0 {
                         return Err(End::Idle);
                     }
-                    let text = protocol::heartbeat(self.hub.t());
+                    let text = protocol::heartbeat(self.reached());
                     self.write(vec![Message::text(text), Message::ping(Vec::new())]).await?;
                 }
             }
@@ -135,6 +135,15 @@ impl Session {
             Some((_, Start::TooOld)) => self.resync("since is too old").await,
             None => self.snapshot(0).await,
         }
+    }
+
+    /// The T up to which the client has everything, so that it may resume from there. Moves on in quiet markets too.
+    fn reached(&mut self) -> T {
+        let handed_out = self.hub.handed_out();
+        if self.moments.is_empty() {
+            self.position = self.position.max(handed_out);
+        }
+        self.position
     }
 
     async fn resync(&mut self, reason: &str) -> Ended<()> {
