@@ -120,7 +120,9 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
 }
 
 #[derive(Default)]
-struct Feeds(BTreeMap<T, (Vec<Tick>, Vec<BidEvent>, Vec<(Rule, PartitionId, i64)>)>);
+struct Feeds(BTreeMap<T, Feed>);
+
+type Feed = (Vec<Tick>, Vec<BidEvent>, Vec<(Rule, PartitionId, i64)>);
 
 /// Captures a collection's updates before `end`. An update's own T counts: a message may carry several.
 fn updates<R: Clone + Send + 'static>(
