@@ -28,7 +28,7 @@ demo: install web
 test: web
 	@scripts/install.sh test
 	$(CARGO) test --workspace --no-run
-	@scripts/with-servers.sh $(CARGO) test --workspace
+	@scripts/with-servers.sh $(CARGO) test --workspace --no-fail-fast
 
 check:
 	$(CARGO) fmt --all --check
