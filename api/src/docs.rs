@@ -68,9 +68,11 @@ impl Modify for Aliases {
         let known: Vec<(String, PathItem)> =
             document.paths.paths.iter().map(|(path, item)| (path.clone(), item.clone())).collect();
         for (path, item) in known {
-            let rest = path.strip_prefix("/api/ws/ws/").or_else(|| path.strip_prefix("/api/ws/"));
-            for prefix in rest.map(|_| crate::routes::SOCKET_PREFIXES).unwrap_or_default() {
-                let alias = format!("{prefix}/{}", rest.unwrap_or_default());
+            let Some(rest) = path.strip_prefix("/api/ws/ws/").or_else(|| path.strip_prefix("/api/ws/")) else {
+                continue;
+            };
+            for prefix in crate::routes::SOCKET_PREFIXES {
+                let alias = format!("{prefix}/{rest}");
                 if alias != path {
                     let mut item = item.clone();
                     for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
