@@ -96,9 +96,10 @@ export class Store {
     );
   }
 
-  /** Alerts, the newest first; those of `zone` (and for everybody), or all. */
-  alertList(zone: string | null): Alert[] {
-    const list = [...this.alerts.values()].filter((alert) => zone === null || alert.zone === zone || alert.zone === "*");
+  /** Alerts, the newest first; those of `zone` (and for everybody), or all; with what people and the market say, or without. */
+  alertList(zone: string | null, notices = true): Alert[] {
+    const wanted = (alert: Alert) => zone === null || alert.zone === zone || alert.zone === "*";
+    const list = [...this.alerts.values()].filter((alert) => wanted(alert) && (notices || isAlert(alert.found)));
     return list.sort((a, b) => b.time - a.time || b.changed - a.changed || a.id.localeCompare(b.id));
   }
 
@@ -177,9 +178,14 @@ export class Store {
     return kept;
   }
 
+  // Alerts and notices each have their own place, so that many of one never push out the other.
   private shedAlerts(): void {
     if (this.alerts.size <= ALERTS_KEPT) return;
-    for (const alert of this.alertList(null).slice(ALERTS_KEPT)) this.alerts.delete(alert.id);
+    const all = this.alertList(null);
+    for (const kind of [true, false]) {
+      const older = all.filter(({ found }) => isAlert(found) === kind).slice(ALERTS_KEPT);
+      for (const alert of older) this.alerts.delete(alert.id);
+    }
   }
 }
 

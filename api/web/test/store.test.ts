@@ -114,6 +114,18 @@ describe("store", () => {
     store.apply(batch(T + 1, { type: "bidding_notification", t: T + 1, ...PJM, bid: "b1", status: "submitted" } as never));
     expect(store.alertList("MISO")).toHaveLength(1);
     expect(store.alerts.size).toBe(1);
+    expect(store.alertList("MISO", false)).toEqual([]);
+  });
+
+  it("keeps the newest alerts however many notices come", () => {
+    const store = new Store();
+    store.apply(snapshot(T, alert(T, "raised")));
+    for (let i = 0; i < 1_000; i += 1) {
+      const notice = { id: `n${i}`, zone: "PJM", class: "market_event", alert_type: "outage", message: "trip", severity: "info", timestamp: "2025-11-18T10:01:00Z" } as const;
+      store.apply(batch(T + 1 + i, { type: "market_alert", t: T + 1 + i, ...notice }));
+    }
+    expect(store.alertList("PJM", false).map(({ id }) => id)).toEqual(["a1"]);
+    expect(store.alerts.size).toBeLessThan(700);
   });
 
   it("prefers the zone's own index, then the server's headline, then what is most live", () => {

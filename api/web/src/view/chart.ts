@@ -90,7 +90,7 @@ export class Chart {
         ...this.size(),
         tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), timezone),
         legend: { show: false },
-        padding: [8, 0, 0, 8],
+        padding: [8, 0, 0, 20],
         cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false } },
         scales: {
           x: { time: true },

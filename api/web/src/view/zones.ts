@@ -90,11 +90,11 @@ export class ZoneTable {
   }
 }
 
-/** Points of the closes of the last hour, scaled to the picture. */
+/** Points of the closes of the last hour (or of what there is of it), scaled to the picture. */
 export function sparkline(bars: readonly Bar[]): string {
   const until = bars.at(-1)?.start ?? 0;
-  const from = until - 3_600_000;
-  const shown = bars.filter((bar) => bar.start >= from);
+  const shown = bars.filter((bar) => bar.start >= until - 3_600_000);
+  const from = shown[0]?.start ?? until;
   if (shown.length < 2) return "";
   const low = Math.min(...shown.map((bar) => bar.close));
   const height = Math.max(...shown.map((bar) => bar.close)) - low || 1;
