@@ -65,7 +65,7 @@ export class Store {
   apply(message: Message): Changes {
     const changes: Changes = { series: new Set(), alerts: [], correlations: false, past: new Set(), reset: false };
     if (message.type === "snapshot") {
-      this.forget();
+      this.forget(message.t);
       changes.reset = true;
       for (const event of message.events) this.event(event, changes);
       this.t = message.t;
@@ -103,8 +103,13 @@ export class Store {
     return list.sort((a, b) => b.time - a.time || b.changed - a.changed || a.id.localeCompare(b.id));
   }
 
-  // Bars stay until history replaces them, so that the chart does not go blank.
-  private forget(): void {
+  // Bars stay until history replaces them, so that the chart does not go blank; but not when time went back: a
+  // server that was started anew (a replay, say) tells another story, and an older one would pass for newer.
+  private forget(t: number): void {
+    if (t < this.t) {
+      this.series.clear();
+      this.byZone.clear();
+    }
     for (const state of this.series.values()) {
       state.price = null;
       state.kpis.clear();
