@@ -15,7 +15,7 @@ use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{FunctionRegistry, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, TryCast};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use model::T;
@@ -148,7 +148,7 @@ impl Session {
         let plan = self.plan(&request).await?;
         let failed = |error: DataFusionError| plan_error(&error, &self.table_names);
         let mut parameters: BTreeMap<_, _> = plan.get_parameter_types().map_err(failed)?.into_iter().collect();
-        count_limits(&plan, &mut parameters).map_err(failed)?;
+        infer_more(&plan, &mut parameters).map_err(failed)?;
         // The optimizer's coercion settles the columns' types.
         let schema = match self.state.optimize(&plan) {
             Ok(optimized) => Arc::clone(optimized.schema().inner()),
@@ -158,22 +158,26 @@ impl Session {
     }
 }
 
-/// Parameters of LIMIT and OFFSET are whole numbers: the planner infers types from comparisons only.
-fn count_limits(
-    plan: &LogicalPlan,
-    parameters: &mut BTreeMap<String, Option<DataType>>,
-) -> Result<(), DataFusionError> {
+/// What the planner does not infer, since it looks at comparisons only: parameters of LIMIT and OFFSET are whole
+/// numbers, and a parameter that is cast has the type it is cast to (`$1::int`).
+fn infer_more(plan: &LogicalPlan, parameters: &mut BTreeMap<String, Option<DataType>>) -> Result<(), DataFusionError> {
+    let mut learn = |expr: &Expr, data_type: &DataType| {
+        if let Expr::Placeholder(placeholder) = expr {
+            parameters.entry(placeholder.id.clone()).or_default().get_or_insert_with(|| data_type.clone());
+        }
+    };
     plan.apply(|node| {
-        let LogicalPlan::Limit(limit) = node else { return Ok(TreeNodeRecursion::Continue) };
-        for bound in [&limit.skip, &limit.fetch].into_iter().flatten() {
-            bound.apply(|expr| {
-                if let Expr::Placeholder(placeholder) = expr {
-                    parameters.entry(placeholder.id.clone()).or_default().get_or_insert(DataType::Int64);
+        if let LogicalPlan::Limit(limit) = node {
+            [&limit.skip, &limit.fetch].into_iter().flatten().for_each(|bound| learn(bound, &DataType::Int64));
+        }
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) = part {
+                    learn(expr, field.data_type());
                 }
                 Ok(TreeNodeRecursion::Continue)
-            })?;
-        }
-        Ok(TreeNodeRecursion::Continue)
+            })
+        })
     })
     .map(|_| ())
 }
