@@ -250,12 +250,21 @@ class Page {
     this.drawPickers(rows, state);
     this.drawPrice(state, now);
     this.table.show(rows, this.zone, now);
-    this.correlations.show(rows.map(({ zone, state: { key } }) => ({ zone: zone.zone, key })), this.store.correlations.values());
+    this.correlations.show(this.correlationAxes(rows), this.store.correlations.values());
     if (this.alertsDirty) {
       this.alertsDirty = false;
       const list = this.store.alertList(this.allAlerts.checked ? null : this.zone, this.notices.checked);
       this.alerts.show(list, (zone) => this.timezone(zone), now);
     }
+  }
+
+  /** The zones' headline series; with one zone only, the series of its market. */
+  private correlationAxes(rows: readonly ZoneRow[]): { label: string; key: string }[] {
+    if (rows.length > 1) return rows.map(({ zone, state: { key } }) => ({ label: zone.zone, key }));
+    const market = this.chosen()?.series.market;
+    const series = this.store.ofZone(this.zone, this.headlines.get(this.zone));
+    const same = series.filter((state) => state.series.market === market).slice(0, 20);
+    return same.map((state) => ({ label: state.series.location, key: state.key }));
   }
 
   private drawPickers(rows: readonly ZoneRow[], state: SeriesState | undefined): void {

@@ -24,8 +24,13 @@ interface Cells {
 
 const WIDTH = 110;
 const HEIGHT = 26;
-/** A price older than this is marked. */
-const STALE_MS = 5 * 60_000;
+const MINUTE_MS = 60_000;
+
+/** A price older than this is marked: two intervals of its market and a little, five minutes at least. */
+export function staleAfter(market: string): number {
+  const minutes = market.endsWith("HOURLY") ? 60 : Number(/(\d+)_MIN$/.exec(market)?.[1] ?? 0);
+  return Math.max(5, 2 * minutes + 2) * MINUTE_MS;
+}
 
 export class ZoneTable {
   private readonly body = byId<HTMLTableSectionElement>("zone-rows");
@@ -80,7 +85,7 @@ export class ZoneTable {
     setAttribute(cells.line, "points", sparkline(state.minutes.list()));
     const age = now - state.time;
     setText(cells.fresh, format.span(age));
-    setClass(cells.fresh, age > STALE_MS ? "number stale" : "number");
+    setClass(cells.fresh, age > staleAfter(state.series.market) ? "number stale" : "number");
   }
 
   private change(cell: HTMLElement, state: SeriesState, window: number): void {
