@@ -200,7 +200,9 @@ fn changelog_bars(prefix: &str) -> BTreeMap<Key, Bar> {
 /// The newest bar of each series must be the latest price.
 async fn check_redis(prefix: &str, expected: &BTreeMap<Key, Bar>) {
     let client = redis::Client::open(server("REDIS")).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    // The crate's own patience is half a second: too little for a machine that runs every test at once.
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+    let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
     let mut newest: BTreeMap<(String, String, String), f64> = BTreeMap::new();
     for ((zone, location, market, _), bar) in expected {
         newest.insert((zone.clone(), location.clone(), market.clone()), bar.close);
