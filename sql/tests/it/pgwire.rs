@@ -103,12 +103,14 @@ async fn extended_queries_bind_parameters_and_answer_in_binary() {
     assert!(client.query(&statement, &[&none, &from, &0.0_f64, &9_i64]).await.unwrap().is_empty());
     let row = client
         .query_one(
-            "SELECT $1::text || 'x', $2::int + 1, true, NULL::int, aliases FROM zones WHERE zone = 'PJM'",
+            "SELECT $1::text || 'x', $2::int, true, NULL::int, aliases, $2::int + 1 FROM zones WHERE zone = 'PJM'",
             &[&"a", &41_i32],
         )
         .await
         .unwrap();
-    assert_eq!((row.get::<_, String>(0), row.get::<_, i32>(1), row.get::<_, bool>(2)), ("ax".into(), 42, true));
+    assert_eq!((row.get::<_, String>(0), row.get::<_, i32>(1), row.get::<_, bool>(2)), ("ax".into(), 41, true));
+    // Whole-number literals are bigint here, so the sum is one.
+    assert_eq!(row.get::<_, i64>(5), 42);
     assert_eq!(row.get::<_, Option<i32>>(3), None);
     let _: Vec<String> = row.get(4);
     let row = client
