@@ -29,6 +29,7 @@ as_root() {
 
 installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }
 
+UPDATED=no
 # Installs those of the given packages that are missing, with services held back.
 apt_packages() {
   local missing=() package
@@ -37,7 +38,8 @@ apt_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   say "apt: ${missing[*]}"
   have apt-get || fail "no apt-get here: install these yourself, then run me again: ${missing[*]}"
-  as_root apt-get update -qq
+  [ $UPDATED = yes ] || as_root apt-get update -qq
+  UPDATED=yes
   hold_services
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
     fail "apt-get could not install ${missing[*]}"
@@ -108,9 +110,12 @@ redis() {
 
 kafka() {
   local folder=$TOOLS/kafka
-  have java || apt_packages openjdk-17-jre-headless
-  if ! cmp -s "$HERE/kafka/pom.xml" "$folder/lib/pom.xml"; then
-    have mvn || apt_packages maven
+  local jars=no needed=()
+  cmp -s "$HERE/kafka/pom.xml" "$folder/lib/pom.xml" && jars=yes
+  have java || needed+=(openjdk-17-jre-headless)
+  [ $jars = yes ] || have mvn || needed+=(maven)
+  [ ${#needed[@]} = 0 ] || apt_packages "${needed[@]}"
+  if [ $jars = no ]; then
     say "Maven: Apache Kafka into $folder/lib"
     rm -rf "$folder"
     mkdir -p "$folder"

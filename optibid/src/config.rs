@@ -35,7 +35,7 @@ pub(crate) struct Config {
     /// HTTP and WebSocket.
     pub(crate) api: api::Config,
     /// The simulated market.
-    pub(crate) simulation: simulator::Config,
+    pub(crate) simulation: simulator::Simulation,
 }
 
 /// Where files go.
@@ -58,6 +58,82 @@ impl Default for Data {
 pub(crate) struct ZonesConfig {
     /// A TOML file that adds zones to the built-in table, or replaces some of them; empty for none.
     pub(crate) file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The zone table, with the user's additions.
+    pub(crate) fn zone_table(&self) -> Result<model::Zones> {
+        let Some(path) = self.zones.file.as_ref().filter(|path| !path.as_os_str().is_empty()) else {
+            return Ok(model::Zones::built_in());
+        };
+        let text = std::fs::read_to_string(path).with_context(|| format!("read zone table {}", path.display()))?;
+        model::Zones::extended(&text).with_context(|| format!("zone table {}", path.display()))
+    }
+
+    /// The `sinks` section with what is left to the program filled in: history inside the data folder, the changelog on
+    /// the source's own broker. An embedded broker makes topics by itself.
+    pub(crate) fn sinks_with(&self, bootstrap: &str, embedded: bool) -> sinks::Config {
+        let mut sinks = self.sinks.clone();
+        if sinks.history.root.is_empty() {
+            sinks.history.root = self.data.dir.join("history").to_string_lossy().into_owned();
+        }
+        if sinks.kafka.bootstrap_servers.is_empty() {
+            bootstrap.clone_into(&mut sinks.kafka.bootstrap_servers);
+            sinks.kafka.create_topics &= !embedded;
+        }
+        sinks
+    }
+}
+
+/// `optibid config …`
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Print every setting as it stands, all layers applied; secrets are masked.
+    Print,
+    /// Check every setting and call every store and the broker.
+    Check,
+}
+
+/// Runs `optibid config …`.
+pub(crate) async fn command(config: &Config, command: &Command) -> Result<()> {
+    match command {
+        Command::Print => {
+            print!("{}", toml::to_string_pretty(config)?);
+            Ok(())
+        }
+        Command::Check => check(config).await,
+    }
+}
+
+async fn check(config: &Config) -> Result<()> {
+    config.pipeline.validate()?;
+    let zones = config.zone_table()?;
+    println!("configuration: ok, {} zones", zones.iter().count());
+    let mut failures = 0;
+    let mut tell = |name: &str, result: std::result::Result<String, String>| match result {
+        Ok(detail) => println!("{name}: ok {detail}"),
+        Err(error) => {
+            failures += 1;
+            println!("{name}: {error}");
+        }
+    };
+    let bootstrap = &config.pipeline.kafka.bootstrap;
+    if bootstrap.is_empty() {
+        tell("kafka", Ok("(embedded broker)".into()));
+    } else {
+        let kafka = config.pipeline.kafka.clone();
+        let found = tokio::task::spawn_blocking(move || pipeline::source::kafka::check(&kafka)).await?;
+        tell("kafka", found.map(|topics| format!("({topics} topics to read)")).map_err(|error| error.to_string()));
+    }
+    let context = sinks::Context { names: Default::default(), zones };
+    for (mut sink, _) in config.sinks_with(bootstrap, bootstrap.is_empty()).build(&context)? {
+        let name = sink.name();
+        let checked = tokio::time::timeout(std::time::Duration::from_secs(10), sink.check()).await;
+        let result = checked.map_err(|_| "no answer in 10 s".to_owned()).and_then(|r| r.map_err(|e| e.to_string()));
+        tell(name, result.map(|()| String::new()));
+    }
+    anyhow::ensure!(failures == 0, "{failures} of the services do not work");
+    Ok(())
 }
 
 /// Names that clients of the earlier platform set, and where they belong now.
@@ -189,7 +265,18 @@ mod tests {
     fn default_toml_is_complete_and_says_what_the_code_does() {
         let documented: Table = toml::from_str(DEFAULT).unwrap();
         let coded = Table::try_from(Config::default()).unwrap();
-        assert_eq!(documented, coded);
+        assert_eq!(keys("", &documented), keys("", &coded));
+        // Secrets print masked, so the two are compared as they print.
+        let read: Config = Value::Table(documented).try_into().unwrap();
+        assert_eq!(Table::try_from(read).unwrap(), coded);
+    }
+
+    fn keys(path: &str, table: &Table) -> Vec<String> {
+        let key = |name: &String, value: &Value| match value {
+            Value::Table(inner) if !inner.is_empty() => keys(&format!("{path}{name}."), inner),
+            _ => vec![format!("{path}{name}")],
+        };
+        table.iter().flat_map(|(name, value)| key(name, value)).collect()
     }
 
     #[test]

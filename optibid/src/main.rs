@@ -1,2 +1,78 @@
-//! optibid
-fn main() {}
+//! `optibid`: one binary, a subcommand for every job. Start reading at `run.rs`: it wires the whole program, top to
+//! bottom, once.
+
+mod config;
+mod demo;
+mod feeder;
+mod migrations;
+mod replay;
+mod run;
+mod services;
+mod simulate;
+mod sql;
+mod stores;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// An electricity market's numbers, right now, and right again the moment the past is corrected.
+#[derive(Debug, Parser)]
+#[command(name = "optibid", version, propagate_version = true)]
+struct Cli {
+    /// Configuration file (TOML); `optibid config print` shows every setting.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, over file and environment: --set api.listen=127.0.0.1:9000
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the pipeline and the API in one process.
+    Run,
+    /// Run everything with no server at all: embedded broker, embedded history, a simulated market or real files.
+    Demo(demo::Args),
+    /// Send a made-up market to Kafka.
+    Simulate(simulate::Args),
+    /// Send real market files to Kafka, at any speed.
+    Replay(replay::Args),
+    /// Ask with SQL: a prompt, or one command with -c.
+    Sql(sql::Args),
+    /// Show or check the configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let result = config::load(cli.config.as_deref(), std::env::vars(), &cli.sets).and_then(|config| {
+        pipeline::telemetry::init(&config.pipeline.log)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let result = runtime.block_on(dispatch(cli.command, config));
+        // A blocking read of the terminal or a stuck lookup must not hold up the end.
+        runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+        result
+    });
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("optibid: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command, config: config::Config) -> anyhow::Result<()> {
+    match command {
+        Command::Run => run::run(config, None).await,
+        Command::Demo(args) => demo::demo(config, args).await,
+        Command::Simulate(args) => simulate::simulate(&config, args).await,
+        Command::Replay(args) => replay::replay(&config, args).await,
+        Command::Sql(args) => sql::sql(&config, args).await,
+        Command::Config(command) => config::command(&config, &command).await,
+    }
+}

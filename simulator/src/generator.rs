@@ -2,13 +2,11 @@
 //!
 //! The stream depends on nothing but [`Settings`]: the same settings give the same bytes, on any day, at any speed.
 //! Series take turns; tick `k` is due at `start + k / rate`. Faults move messages: a late tick, a repetition or a
-//! correction waits in a queue (at most [`MAX_WAITING`]) and comes out when simulated time reaches it.
+//! correction waits in a queue (of bounded length) and comes out when simulated time reaches it.
 //!
 //! Truth: every message carries what a correct reader must make of it, provided that the reader's correction
 //! horizon is longer than `faults.max_delay`.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use model::wire::json::Timestamp;
@@ -20,11 +18,9 @@ use crate::corrupt::corrupt;
 use crate::error::Error;
 use crate::message::{Body, Expected, Fault, Message, Truth};
 use crate::price::{PriceProcess, Reverting, time_to_next};
+use crate::queue::Queue;
 use crate::random::Dice;
 use crate::scenario::{Form, Scenario};
-
-/// Messages that may wait for their time; beyond it no new bid or fault begins.
-pub const MAX_WAITING: usize = 200_000;
 
 /// What a stream depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,8 +55,7 @@ pub struct Generator {
     notices: u64,
     next_gap_ms: f64,
     silent_until_ms: f64,
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    waited: u64,
+    waiting: Queue,
 }
 
 #[derive(Debug)]
@@ -72,30 +67,6 @@ struct Series {
     price: PriceProcess,
     next_outage_ms: f64,
     silent_until_ms: f64,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    /// When, then which came first.
-    order: (i64, u64),
-    message: Message,
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-impl Eq for Waiting {}
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.order.cmp(&other.order)
-    }
 }
 
 impl Generator {
@@ -141,8 +112,7 @@ impl Generator {
             notices: 0,
             next_gap_ms,
             silent_until_ms: f64::NEG_INFINITY,
-            waiting: BinaryHeap::new(),
-            waited: 0,
+            waiting: Queue::default(),
             settings,
         })
     }
@@ -156,8 +126,7 @@ impl Generator {
     pub fn next_message(&mut self) -> Message {
         loop {
             let due_ms = self.due_ms();
-            let is_due = self.waiting.peek().is_some_and(|Reverse(first)| first.order.0 <= due_ms);
-            let found = if is_due { self.waiting.pop().map(|Reverse(w)| w.message) } else { self.next_tick(due_ms) };
+            let found = self.waiting.due(due_ms).or_else(|| self.next_tick(due_ms));
             if let Some(mut message) = found {
                 message.truth.sequence = self.sent;
                 self.sent += 1;
@@ -208,7 +177,7 @@ impl Generator {
     fn draw_fault(&mut self) -> Option<Fault> {
         let faults = &self.settings.scenario.faults;
         let mut drawn = self.trouble.uniform();
-        if self.waiting.len() >= MAX_WAITING {
+        if self.waiting.is_full() {
             return None;
         }
         for (share, fault) in [
@@ -315,17 +284,12 @@ impl Generator {
             tick.published = Some(Timestamp::Millis(at_ms));
         }
         let message = self.message(index, at_ms, Body::Tick(tick), Some(fault), expected);
-        self.wait(message);
-    }
-
-    fn wait(&mut self, message: Message) {
-        self.waited += 1;
-        self.waiting.push(Reverse(Waiting { order: (message.at_ms, self.waited), message }));
+        self.waiting.push(message);
     }
 
     fn add_bids_and_events(&mut self, index: usize, at_ms: i64, price: f64) {
         let scenario = &self.settings.scenario;
-        let has_bid = self.traders.chance(scenario.bids) && self.waiting.len() < MAX_WAITING;
+        let has_bid = self.traders.chance(scenario.bids) && !self.waiting.is_full();
         let has_event = self.traders.chance(scenario.notices);
         if !has_bid && !has_event {
             return;
@@ -342,7 +306,7 @@ impl Generator {
             self.notices += 1;
         }
         for message in messages {
-            self.wait(message);
+            self.waiting.push(message);
         }
     }
 }

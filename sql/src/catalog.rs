@@ -51,7 +51,8 @@ impl CatalogProviderList for Names {
 
 impl CatalogProvider for Names {
     fn schema_names(&self) -> Vec<String> {
-        vec![SCHEMA.to_owned(), PG_CATALOG.to_owned()]
+        // `pg_catalog` can be asked, but lists would only be longer for it.
+        vec![SCHEMA.to_owned()]
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {

@@ -159,6 +159,7 @@ impl Engine {
     ) -> Result<QueryResult, Error> {
         let deadline = Instant::now() + limits.timeout.0;
         let slot = self.slot(deadline, limits).await?;
+        let snapshot = self.visible(snapshot).await?;
         let t = snapshot.t;
         let engine = self.clone();
         let plan = async move {
@@ -185,6 +186,19 @@ impl Engine {
         };
         let planned = self.inner.threads.run(timeout_at(Instant::now() + limits.timeout.0, plan)).await?;
         planned.map_err(|_| Error::Timeout { limit: limits.timeout })?
+    }
+
+    /// Before the first batch there is no T of our own: then history is shown as of its newest.
+    async fn visible(&self, snapshot: Arc<Snapshot>) -> Result<Arc<Snapshot>, Error> {
+        match &self.inner.history {
+            Some(history) if snapshot.t == 0 => {
+                let mut before = Snapshot::new(snapshot.limits());
+                before.t = history.newest_t().await.map_err(|error| Error::History(error.to_string()))?;
+                before.began_t = T::MAX;
+                Ok(Arc::new(before))
+            }
+            _ => Ok(snapshot),
+        }
     }
 
     async fn slot(&self, deadline: Instant, limits: Limits) -> Result<OwnedSemaphorePermit, Error> {

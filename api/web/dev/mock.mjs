@@ -1,7 +1,8 @@
 // A stand-in for the server, for developing the page: the market of market.mjs behind the same paths.
 //
-//   npm run mock -- [--port 8000] [--seed 1] [--every 500]      then `npm run dev`, or open its own port (serves dist)
-//   …?break=20 on the WebSocket cuts it after 20 s; --forget forgets the past, so that every resume gets a snapshot.
+//   npm run mock -- [--port 8000] [--seed 1] [--every 500]   then `npm run dev`, or open its own port (serves dist)
+// --break 20 cuts every connection after 20 s, --forget forgets the past (every resume gets a snapshot),
+// --corrections 0.3 revises the past more often.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -17,12 +18,13 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     every: { type: "string", default: "500" },
     break: { type: "string", default: "0" },
+    corrections: { type: "string", default: "0.02" },
     forget: { type: "boolean", default: false },
   },
 });
 const every = Number(values.every);
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
-const market = new Market({ seed: Number(values.seed), t: Date.now() });
+const market = new Market({ seed: Number(values.seed), t: Date.now(), corrections: Number(values.corrections) });
 const ring = [];
 const sockets = new Set();
 

@@ -45,6 +45,7 @@ class Page {
   private readonly allAlerts = byId<HTMLInputElement>("alerts-all");
 
   private zones: Zone[] = [];
+  private zonesTimer: ReturnType<typeof setTimeout> | undefined;
   private headlines = new Map<string, string>();
   private zone: string;
   private wanted: string;
@@ -75,7 +76,6 @@ class Page {
 
   start(): void {
     this.connection.start();
-    void this.loadZones();
     void this.loadHealth();
     setInterval(() => void this.loadHealth(), HEALTH_EVERY_MS);
     setInterval(() => this.touch(), DRAW_EVERY_MS);
@@ -87,17 +87,20 @@ class Page {
     });
   }
 
+  /** After every snapshot: the zone table, which series stands for which zone, and then the bars. */
   private async loadZones(): Promise<void> {
+    clearTimeout(this.zonesTimer);
     try {
       const [{ zones }, { prices }] = await Promise.all([rest.zones(), rest.latest()]);
       this.zones = zones;
+      this.headlines.clear();
       for (const { headline, zone, location, market } of prices) {
         if (headline) this.headlines.set(zone, `${zone}|${location}|${market}`);
       }
       this.loadHistory();
     } catch (error) {
       console.warn("zones:", error);
-      setTimeout(() => void this.loadZones(), 3_000);
+      this.zonesTimer = setTimeout(() => void this.loadZones(), 3_000);
     }
   }
 
@@ -117,7 +120,7 @@ class Page {
   private note(changes: Changes): void {
     if (changes.reset) {
       this.fetched = "";
-      this.loadHistory();
+      void this.loadZones(); // a restarted server may know others
     }
     if (changes.reset || changes.alerts.length > 0) this.alertsDirty = true;
     if (!changes.reset) {

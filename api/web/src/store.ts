@@ -59,6 +59,7 @@ export class Store {
   readonly series = new Map<string, SeriesState>();
   readonly alerts = new Map<string, Alert>();
   readonly correlations = new Map<string, Correlation>();
+  private readonly byZone = new Map<string, SeriesState[]>();
   private chosen = "";
 
   apply(message: Message): Changes {
@@ -89,7 +90,7 @@ export class Store {
   ofZone(code: string, headline: string | undefined): SeriesState[] {
     const place = ({ key, series }: SeriesState) => (series.location === code ? 0 : key === headline ? 1 : 2);
     const market = ({ series }: SeriesState) => MARKETS.indexOf(series.market);
-    const found = [...this.series.values()].filter((state) => state.series.zone === code && state.price !== null);
+    const found = (this.byZone.get(code) ?? []).filter((state) => state.price !== null);
     return found.sort(
       (a, b) => place(a) - place(b) || market(a) - market(b) || a.series.location.localeCompare(b.series.location),
     );
@@ -119,6 +120,7 @@ export class Store {
       const { zone, location, market, currency } = series;
       state = { key, series: { zone, location, market, currency }, price: null, time: 0, minutes, kpis: new Map() };
       this.series.set(key, state);
+      this.byZone.set(zone, [...(this.byZone.get(zone) ?? []), state]);
     }
     return state;
   }

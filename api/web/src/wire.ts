@@ -49,6 +49,7 @@ export interface WireAlert extends Series {
   alert_type: string;
   severity: Severity;
   state: AlertState;
+  rule: string;
   message: string;
   timestamp: string;
   value: number;

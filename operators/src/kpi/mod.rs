@@ -13,7 +13,7 @@
 //! whether or not anything else happens then. An empty window has no row. The reference's own spread is 0.
 //!
 //! * Late and corrected minutes revise every window they lie in; duplicates never get here.
-//! * State: 112 bytes a minute bar of the longest window (1,440 by default) and future ones, shared by all windows of
+//! * State: 96 bytes a minute bar of the longest window (1,440 by default) and future ones, shared by all windows of
 //!   the series; sums and the last row a window.
 
 mod series;
@@ -25,6 +25,9 @@ use model::{BarRow, Kpi, T, Zones};
 
 use crate::config::Config;
 use crate::keyed::keyed;
+
+/// State that a minute bar of the longest window takes.
+pub const BYTES_PER_MINUTE: usize = size_of::<window::Minute>();
 
 /// Key figures per series and window, from minute bars.
 pub fn kpis<'s>(

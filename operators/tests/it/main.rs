@@ -1,6 +1,17 @@
 //! Oracle tests: every operator against a plain recomputation.
+//!
+//! `support` runs the whole graph on seeded workloads (new, late, out-of-order, corrected, moved, withdrawn and
+//! duplicate records; a night on which clocks change), with 1, 2 and 4 workers and random batching; `workload` makes
+//! the records, `oracle` recomputes. `driven` runs one operator by itself.
 
 mod anomaly;
+mod bars;
 mod bids;
 mod correlation;
 mod driven;
+mod keyed;
+mod kpi;
+mod oracle;
+mod rollup;
+mod support;
+mod workload;

@@ -10,7 +10,11 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("sinks", &["model"], &["timely", "differential-dataflow", "warp", "datafusion"]),
     ("sql", &["model"], &["timely", "differential-dataflow", "warp", "rdkafka", "redis"]),
     ("simulator", &["model"], &["timely", "differential-dataflow", "warp", "datafusion", "redis", "clickhouse"]),
-    ("api", &["model", "sql"], &["timely", "differential-dataflow", "rdkafka", "redis", "clickhouse", "tokio-postgres"]),
+    (
+        "api",
+        &["model", "sql"],
+        &["timely", "differential-dataflow", "rdkafka", "redis", "clickhouse", "tokio-postgres"],
+    ),
     ("pipeline", &["model", "operators", "sinks"], &["warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
     ("optibid", &["model", "operators", "pipeline", "sinks", "sql", "api", "simulator"], &[]),
 ];

@@ -50,7 +50,8 @@ async fn next_of(socket: &mut Socket, kind: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn websocket_and_simulation() {
     let program = demo().await;
-    for path in ["/api/ws/ws/market/pjm", "/api/ws/ws/market/PJM", "/ws/market/pjm", "/api/ws/ws/prices", "/ws/prices"] {
+    for path in ["/api/ws/ws/market/pjm", "/api/ws/ws/market/PJM", "/ws/market/pjm", "/api/ws/ws/prices", "/ws/prices"]
+    {
         let mut socket = connect(&program, path).await;
         let hello = next(&mut socket).await;
         assert_eq!(hello["type"], "connection_established", "{path}");

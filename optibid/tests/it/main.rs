@@ -6,4 +6,3 @@ mod program;
 mod readers;
 mod real_files;
 mod recompute;
-mod servers;

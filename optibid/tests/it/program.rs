@@ -51,7 +51,9 @@ impl Program {
             command.args(["--set", set]);
         }
         // Nothing of the developer's own configuration may leak in.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OPTIBID__") || name.starts_with("ENABLE_")) {
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("OPTIBID__") || name.starts_with("ENABLE_"))
+        {
             command.env_remove(name);
         }
         for name in ["KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "DATABASE_URL", "CLICKHOUSE_HOST"] {

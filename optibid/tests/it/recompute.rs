@@ -24,7 +24,11 @@ pub fn minutes(prices: &[Price]) -> BTreeMap<Series, BTreeMap<i64, Vec<i64>>> {
     let mut all: BTreeMap<Series, BTreeMap<i64, Vec<i64>>> = BTreeMap::new();
     for price in sorted {
         let series = (price.zone, price.location, price.market);
-        all.entry(series).or_default().entry(price.start_ms.div_euclid(60_000) * 60_000).or_default().push(price.micros);
+        all.entry(series)
+            .or_default()
+            .entry(price.start_ms.div_euclid(60_000) * 60_000)
+            .or_default()
+            .push(price.micros);
     }
     all
 }

@@ -90,7 +90,10 @@ pub fn read(source: &Source, zones: &Zones) -> Result<Parsed, Error> {
             }
             "D" => match tables.get(&name) {
                 Some(Some(columns)) => read_row(&Row { columns, cells: &cells }, zones, &mut parsed),
-                Some(None) => Ok(parsed.note("rows of tables that hold no prices, left out")),
+                Some(None) => {
+                    parsed.note("rows of tables that hold no prices, left out");
+                    Ok(())
+                }
                 None => Err(format!("no I row for table {}, {}", name.0, name.1)),
             },
             kind => Err(format!("row kind {kind:?} is not C, I or D")),

@@ -18,7 +18,7 @@ use crate::driver::Limits;
 pub struct Config {
     /// Whether batches are written to the history.
     pub enabled: bool,
-    /// A folder, or `s3://bucket/prefix` (credentials and region from the usual `AWS_…` environment).
+    /// A folder, or `s3://bucket/prefix`; empty: `history` in the data folder (credentials and region from the usual `AWS_…` environment).
     pub root: String,
     /// Rows after which a file is written.
     pub roll_rows: usize,
@@ -38,7 +38,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             enabled: true,
-            root: "data/history".to_owned(),
+            root: String::new(),
             roll_rows: 200_000,
             roll_interval: Span::from_millis(5_000),
             compact_files: 16,

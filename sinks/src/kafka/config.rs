@@ -13,7 +13,7 @@ use crate::driver::Limits;
 pub struct Config {
     /// Whether the changelog is written.
     pub enabled: bool,
-    /// `host:port,…`.
+    /// `host:port,…`; empty: the broker that the source reads.
     pub bootstrap_servers: String,
     /// Topics are `<prefix>.changelog.<table>` and `<prefix>.deadletters`.
     pub prefix: String,
@@ -37,7 +37,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             enabled: false,
-            bootstrap_servers: "127.0.0.1:9092".to_owned(),
+            bootstrap_servers: String::new(),
             prefix: "optibid".to_owned(),
             create_topics: true,
             partitions: 1,

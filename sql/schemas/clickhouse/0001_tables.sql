@@ -5,8 +5,9 @@
 -- FINAL leaves out. Retention counts from insertion, not from the row's own time, so that a replay of old years stays;
 -- change it with ALTER TABLE … MODIFY TTL.
 -- non_replicated_deduplication_window: a block inserted twice (same token) is dropped by the server.
+-- ClickHouse has no transactions for this: IF NOT EXISTS lets a file that was half applied be applied again.
 
-CREATE TABLE ticks (
+CREATE TABLE IF NOT EXISTS ticks (
     t DateTime64(3, 'UTC'),
     zone LowCardinality(String),
     location LowCardinality(String),
@@ -36,7 +37,7 @@ ORDER BY (zone, location, market, event_time, topic, partition, offset, id)
 TTL inserted_time + INTERVAL 90 DAY
 SETTINGS non_replicated_deduplication_window = 1000;
 
-CREATE TABLE bars (
+CREATE TABLE IF NOT EXISTS bars (
     t DateTime64(3, 'UTC'),
     zone LowCardinality(String),
     location LowCardinality(String),
@@ -70,7 +71,7 @@ TTL inserted_time + INTERVAL 400 DAY
 SETTINGS non_replicated_deduplication_window = 1000;
 
 -- One point a minute of T; a withdrawal is a point too (removed), so that an earlier point does not stand in for it.
-CREATE TABLE kpis (
+CREATE TABLE IF NOT EXISTS kpis (
     t DateTime64(3, 'UTC'),
     zone LowCardinality(String),
     location LowCardinality(String),
@@ -100,7 +101,7 @@ TTL inserted_time + INTERVAL 400 DAY
 SETTINGS non_replicated_deduplication_window = 1000;
 
 -- Each alert as it stands. Its life is in anomaly_life.
-CREATE TABLE anomalies (
+CREATE TABLE IF NOT EXISTS anomalies (
     t DateTime64(3, 'UTC'),
     id String,
     zone LowCardinality(String),
@@ -127,7 +128,7 @@ ORDER BY (zone, location, market, start_time, id)
 TTL inserted_time + INTERVAL 400 DAY
 SETTINGS non_replicated_deduplication_window = 1000;
 
-CREATE TABLE correlations (
+CREATE TABLE IF NOT EXISTS correlations (
     t DateTime64(3, 'UTC'),
     zone_a LowCardinality(String),
     location_a LowCardinality(String),
@@ -149,7 +150,7 @@ ORDER BY (zone_a, location_a, market_a, zone_b, location_b, market_b, window_min
 TTL inserted_time + INTERVAL 400 DAY
 SETTINGS non_replicated_deduplication_window = 1000;
 
-CREATE TABLE bids (
+CREATE TABLE IF NOT EXISTS bids (
     t DateTime64(3, 'UTC'),
     bid String,
     organisation LowCardinality(String),
@@ -174,7 +175,7 @@ ORDER BY bid
 TTL inserted_time + INTERVAL 400 DAY
 SETTINGS non_replicated_deduplication_window = 1000;
 
-CREATE TABLE notices (
+CREATE TABLE IF NOT EXISTS notices (
     t DateTime64(3, 'UTC'),
     id String,
     zone LowCardinality(String),
@@ -191,7 +192,7 @@ ORDER BY (zone, event_time, id)
 TTL inserted_time + INTERVAL 400 DAY
 SETTINGS non_replicated_deduplication_window = 1000;
 
-CREATE TABLE dead_letters (
+CREATE TABLE IF NOT EXISTS dead_letters (
     t DateTime64(3, 'UTC'),
     topic LowCardinality(String),
     partition Int32,

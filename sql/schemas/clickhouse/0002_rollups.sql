@@ -5,7 +5,7 @@
 -- replaces, an older or repeated one changes nothing, a withdrawn one is left out on reading. Hours and days are the
 -- location's own (days of 23, 24 or 25 hours).
 
-CREATE TABLE prices_hourly (
+CREATE TABLE IF NOT EXISTS prices_hourly (
     zone LowCardinality(String),
     location LowCardinality(String),
     market LowCardinality(String),
@@ -25,7 +25,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(start_time)
 ORDER BY (zone, location, market, start_time);
 
-CREATE MATERIALIZED VIEW prices_hourly_mv TO prices_hourly AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS prices_hourly_mv TO prices_hourly AS
 SELECT zone, location, market, start_time, max(t) AS version,
     argMaxState(bars.end_time, t) AS end_time, argMaxState(bars.open, t) AS open, argMaxState(bars.high, t) AS high,
     argMaxState(bars.low, t) AS low, argMaxState(bars.close, t) AS close, argMaxState(bars.mean, t) AS mean,
@@ -34,7 +34,7 @@ FROM bars
 WHERE granularity = '1h'
 GROUP BY zone, location, market, start_time;
 
-CREATE VIEW prices_by_hour AS
+CREATE VIEW IF NOT EXISTS prices_by_hour AS
 SELECT zone, location, market, start_time, argMaxMerge(prices_hourly.end_time) AS end_time,
     argMaxMerge(prices_hourly.open) AS open, argMaxMerge(prices_hourly.high) AS high,
     argMaxMerge(prices_hourly.low) AS low, argMaxMerge(prices_hourly.close) AS close,
@@ -44,12 +44,12 @@ FROM prices_hourly
 GROUP BY zone, location, market, start_time
 HAVING NOT argMaxMerge(prices_hourly.removed);
 
-CREATE TABLE prices_daily AS prices_hourly
+CREATE TABLE IF NOT EXISTS prices_daily AS prices_hourly
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(start_time)
 ORDER BY (zone, location, market, start_time);
 
-CREATE MATERIALIZED VIEW prices_daily_mv TO prices_daily AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS prices_daily_mv TO prices_daily AS
 SELECT zone, location, market, start_time, max(t) AS version,
     argMaxState(bars.end_time, t) AS end_time, argMaxState(bars.open, t) AS open, argMaxState(bars.high, t) AS high,
     argMaxState(bars.low, t) AS low, argMaxState(bars.close, t) AS close, argMaxState(bars.mean, t) AS mean,
@@ -58,7 +58,7 @@ FROM bars
 WHERE granularity = '1d'
 GROUP BY zone, location, market, start_time;
 
-CREATE VIEW prices_by_day AS
+CREATE VIEW IF NOT EXISTS prices_by_day AS
 SELECT zone, location, market, start_time, argMaxMerge(prices_daily.end_time) AS end_time,
     argMaxMerge(prices_daily.open) AS open, argMaxMerge(prices_daily.high) AS high,
     argMaxMerge(prices_daily.low) AS low, argMaxMerge(prices_daily.close) AS close,
@@ -69,7 +69,7 @@ GROUP BY zone, location, market, start_time
 HAVING NOT argMaxMerge(prices_daily.removed);
 
 -- Each step of each alert.
-CREATE TABLE anomaly_life (
+CREATE TABLE IF NOT EXISTS anomaly_life (
     t DateTime64(3, 'UTC'),
     id String,
     zone LowCardinality(String),
@@ -92,7 +92,7 @@ PARTITION BY toYYYYMM(start_time)
 ORDER BY (id, t)
 SETTINGS non_replicated_deduplication_window = 1000;
 
-CREATE MATERIALIZED VIEW anomaly_life_mv TO anomaly_life AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS anomaly_life_mv TO anomaly_life AS
 SELECT t, id, zone, location, market, rule, kind, severity, start_time, value, baseline, z, threshold, state,
     raised_time, revision
 FROM anomalies;

@@ -84,6 +84,16 @@ impl History {
         ObjectStoreUrl::parse("history://embedded").expect("a constant URL with scheme and host")
     }
 
+    /// The newest T that any file tells of; 0 for an empty folder.
+    pub(crate) async fn newest_t(&self) -> Result<T, object_store::Error> {
+        let mut newest = 0;
+        for table in Table::ALL {
+            let files = self.files(table, false).await?;
+            newest = files.iter().map(|file| file.last_t).filter(|t| *t != T::MAX).fold(newest, T::max);
+        }
+        Ok(newest)
+    }
+
     /// Every file of a table by day and T. `afresh` asks the store even if a listing is at hand.
     pub(crate) async fn files(&self, table: Table, afresh: bool) -> Result<Arc<[File]>, object_store::Error> {
         if !afresh

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use datafusion::catalog::TableProvider;
 use model::table::{Context, Table};
@@ -110,5 +111,12 @@ pub(crate) fn all(view: &Arc<View>) -> BTreeMap<&'static str, Arc<dyn TableProvi
         let table: Arc<dyn TableProvider> = Arc::new(SnapshotTable::new(definition, Arc::clone(view)));
         (definition.name, table)
     });
+    versioned.chain(snapshot).collect()
+}
+
+/// Every table's name and columns.
+pub(crate) fn schemas() -> BTreeMap<&'static str, SchemaRef> {
+    let versioned = VERSIONED.iter().map(|definition| (definition.table.name(), versioned::schema(definition.table)));
+    let snapshot = SNAPSHOT.iter().map(|definition| (definition.name, SchemaRef::new((definition.schema)())));
     versioned.chain(snapshot).collect()
 }

@@ -69,9 +69,7 @@ pub(crate) struct VersionedTable {
 impl VersionedTable {
     /// The table over one view.
     pub(crate) fn new(definition: &'static Definition, view: Arc<View>) -> Self {
-        let file_schema = file_schema(definition.table);
-        let fields: Vec<_> = file_schema.fields().iter().filter(|field| field.name() != "removed").cloned().collect();
-        Self { definition, view, schema: Arc::new(Schema::new(fields)), file_schema }
+        Self { definition, view, schema: schema(definition.table), file_schema: file_schema(definition.table) }
     }
 
     fn live(&self, wanted: &Wanted) -> Result<RecordBatch, ArrowError> {
@@ -190,6 +188,13 @@ impl fmt::Debug for VersionedTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VersionedTable").field("table", &self.definition.table).finish_non_exhaustive()
     }
+}
+
+/// The columns that a query sees: those of the files without `removed`.
+pub(crate) fn schema(table: Table) -> SchemaRef {
+    let file_schema = file_schema(table);
+    let fields: Vec<_> = file_schema.fields().iter().filter(|field| field.name() != "removed").cloned().collect();
+    Arc::new(Schema::new(fields))
 }
 
 /// Schemas are made by encoding nothing, which needs the zone table: once is enough.

@@ -77,13 +77,17 @@ function cell(value: number | null, diagonal: boolean): HTMLTableCellElement {
   if (diagonal) return element;
   element.textContent = value === null ? format.NONE : format.number(value, 2);
   if (value === null) return element;
-  const colour = value >= 0 ? TOGETHER : AGAINST;
-  // From white to the colour: dark text on the light half, light text on the dark half.
-  const share = Math.min(1, Math.abs(value)) ** 1.3;
-  const mixed = colour.map((channel) => Math.round(255 + (channel - 255) * share));
-  element.style.backgroundColor = `rgb(${mixed.join(" ")})`;
-  element.style.color = luminance(mixed) > 0.2 ? "#0b0f14" : "#ffffff";
+  const { background, ink } = heatColours(value);
+  element.style.backgroundColor = `rgb(${background.join(" ")})`;
+  element.style.color = `rgb(${ink.join(" ")})`;
   return element;
+}
+
+/** From white to the colour as |r| grows; text in black or white, whichever stands out more. */
+export function heatColours(r: number): { background: number[]; ink: number[] } {
+  const share = Math.min(1, Math.abs(r)) ** 1.3;
+  const background = (r >= 0 ? TOGETHER : AGAINST).map((channel) => Math.round(255 + (channel - 255) * share));
+  return { background, ink: luminance(background) > 0.179 ? [0, 0, 0] : [255, 255, 255] };
 }
 
 /** Relative luminance as WCAG defines it. */

@@ -30,7 +30,7 @@ export class HealthView {
 
     const list = make("ul", "services");
     for (const service of health.services) {
-      const item = make("li", `service ${service.state}`);
+      const item = make("li", `service is-${service.state}`);
       item.append(make("strong", "", service.name), ` ${service.state}`, make("span", "quiet", service.detail ? ` ${service.detail}` : ""));
       list.append(item);
     }

@@ -1,0 +1,134 @@
+//! The API's own documentation: OpenAPI from the code, and Swagger UI, whose files are in the binary.
+
+use std::sync::Arc;
+
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{OpenApi as Document, PathItem};
+use utoipa::{Modify, OpenApi};
+use utoipa_swagger_ui::Config;
+use warp::http::{Uri, header};
+use warp::path::Tail;
+use warp::{Filter, Reply};
+
+use crate::error::{Error, ErrorBody};
+use crate::params::{Params, raw_query};
+use crate::rest::{
+    Answer, Routes, analytics, answer, broadcast, explain, json, market, simulate, sockets, sql, system,
+};
+
+/// Where the document is.
+const DOCUMENT: &str = "/api/openapi.json";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "OptiBid",
+        description = "Electricity markets as they are now. Every answer is at one moment T; corrections of the past \
+                       are in it. Prices in currency per MWh, volumes in MWh, instants in UTC. A date means the \
+                       zone's local day. What is undefined is null."
+    ),
+    paths(
+        system::livez, system::readyz, system::health, system::metrics, openapi,
+        market::zones, market::latest, market::history,
+        analytics::market::market_analytics, analytics::anomalies::anomaly_detection,
+        analytics::cross::cross_market_analysis, analytics::kpis::real_time_kpis,
+        explain::explain_bar, sql::query,
+        sockets::market_socket, sockets::prices_socket, sockets::health_of_sockets, sockets::stats_of_sockets,
+        broadcast::price, broadcast::alert, simulate::price_update, simulate::market_events,
+    ),
+    modifiers(&Keys, &Aliases),
+    tags(
+        (name = "market", description = "The market as it is"),
+        (name = "analytics", description = "What follows from it"),
+        (name = "explain", description = "Where a number comes from"),
+        (name = "sql", description = "Ask anything"),
+        (name = "websocket", description = "The market as it changes"),
+        (name = "simulate", description = "Pretend that something happened (administrators)"),
+        (name = "system", description = "How the program is doing"),
+    )
+)]
+struct Api;
+
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        let header = ApiKey::Header(ApiKeyValue::new("X-Admin-Key"));
+        components.add_security_scheme("admin_key", SecurityScheme::ApiKey(header));
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// Documents the WebSocket's routes under every prefix they answer at.
+struct Aliases;
+
+impl Modify for Aliases {
+    fn modify(&self, document: &mut Document) {
+        let known: Vec<(String, PathItem)> =
+            document.paths.paths.iter().map(|(path, item)| (path.clone(), item.clone())).collect();
+        for (path, item) in known {
+            let rest = path.strip_prefix("/api/ws/ws/").or_else(|| path.strip_prefix("/api/ws/"));
+            for prefix in rest.map(|_| crate::routes::SOCKET_PREFIXES).unwrap_or_default() {
+                let alias = format!("{prefix}/{}", rest.unwrap_or_default());
+                if alias != path {
+                    let mut item = item.clone();
+                    for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                        let id = operation.operation_id.get_or_insert_default();
+                        *id = format!("{id}{}", prefix.replace('/', "_"));
+                        operation.description = Some(format!("The same as `{path}`."));
+                    }
+                    document.paths.paths.insert(alias, item);
+                }
+            }
+        }
+    }
+}
+
+/// The OpenAPI document.
+pub(crate) fn document() -> Document {
+    Api::openapi()
+}
+
+/// This API as an OpenAPI document.
+#[utoipa::path(get, path = "/api/openapi.json", tag = "system", responses(
+    (status = 200, description = "OpenAPI 3.1", body = Object),
+    (status = 400, description = "Unknown parameter", body = ErrorBody)))]
+fn openapi(query: &str, document: &Document) -> Answer {
+    Params::parse(query, &[])?;
+    json(document)
+}
+
+/// `/api/openapi.json`, `/api/docs`, `/docs`.
+pub(crate) fn routes() -> Routes {
+    let document = Arc::new(document());
+    let config = Arc::new(Config::from(DOCUMENT));
+    let json = warp::path!("api" / "openapi.json").and(warp::get()).and(raw_query()).then(move |query: String| {
+        let document = Arc::clone(&document);
+        answer(async move { openapi(&query, &document) })
+    });
+    let long = warp::path!("api" / "docs" / ..).map(|| "/api/docs/");
+    let short = warp::path!("docs" / ..).map(|| "/docs/");
+    let page = long.or(short).unify().and(warp::get()).and(warp::path::full()).and(warp::path::tail()).then(
+        move |base: &'static str, full: warp::path::FullPath, tail: Tail| {
+            let config = Arc::clone(&config);
+            answer(async move { swagger(base, full.as_str(), tail.as_str(), config) })
+        },
+    );
+    json.or(page).unify().boxed()
+}
+
+fn swagger(base: &'static str, full: &str, tail: &str, config: Arc<Config<'static>>) -> Answer {
+    // The page's own links are relative: without the slash at the end they would point elsewhere.
+    if !full.starts_with(base) {
+        return Ok(warp::redirect::permanent(Uri::from_static(base)).into_response());
+    }
+    match utoipa_swagger_ui::serve(tail, config) {
+        Ok(Some(file)) => {
+            let reply = warp::reply::Response::new(file.bytes.into_owned().into());
+            Ok(warp::reply::with_header(reply, header::CONTENT_TYPE, file.content_type).into_response())
+        }
+        Ok(None) => Err(Error::NoRoute(full.to_owned())),
+        Err(error) => Err(Error::Internal(format!("swagger file {tail}: {error}"))),
+    }
+}

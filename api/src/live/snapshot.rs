@@ -1,0 +1,67 @@
+//! The state at one T as one message: `{"type":"snapshot","t":T,"zones":[…],"channels":[…],"events":[…]}`.
+//!
+//! The events are the same messages that moments bring: latest prices and volumes, KPIs, standing alerts and
+//! recent notices (the newest `limit` of each), correlations. Live bids are a stream of notifications, not state.
+
+use model::time::T;
+use model::{AlertState, Snapshot};
+
+use super::event::{self, Event, Target};
+use super::moment::list;
+use super::subscription::{Spellings, Subscription};
+use crate::view::Labels;
+
+/// Encodes what `new` has and `old` has not.
+pub(crate) fn frame(
+    labels: &Labels,
+    spellings: &Spellings,
+    snapshot: &Snapshot,
+    new: &Subscription,
+    old: Option<&Subscription>,
+    limit: usize,
+) -> String {
+    // Everything in a subscription counts at the end of time: it is asked what it has, not from when.
+    let spelling = |event: &Event| {
+        let wants = |subscription: &Subscription| subscription.wants(T::MAX, event.target, event.channel);
+        wants(new).filter(|_| old.is_none_or(|old| wants(old).is_none()))
+    };
+    let texts: Vec<String> = events(labels, snapshot, limit)
+        .filter_map(|event| {
+            let spelling = spelling(&event)?;
+            let text = match event.target {
+                Target::Zone(zone) => spellings.text(zone, spelling),
+                _ => "*",
+            };
+            Some(event.render(text))
+        })
+        .collect();
+    let names = |names: Vec<&str>| serde_json::Value::from(names).to_string();
+    let mut frame = format!(
+        "{{\"type\":\"snapshot\",\"t\":{},\"zones\":{},\"channels\":{},\"events\":",
+        snapshot.t,
+        names(new.zone_names(spellings).collect()),
+        names(new.channel_names().collect()),
+    );
+    list(&mut frame, texts.iter().map(String::as_str));
+    frame.push('}');
+    frame
+}
+
+fn events<'a>(labels: &'a Labels, snapshot: &'a Snapshot, limit: usize) -> impl Iterator<Item = Event> + 'a {
+    let latest = snapshot.latest.values().flat_map(|(t, row)| {
+        let volume = (row.bar.sum_volume_kwh != 0).then(|| event::volume_update(labels, *t, row));
+        event::price_update(labels, *t, row).into_iter().chain(volume.flatten())
+    });
+    let kpis = snapshot.kpis.values().filter_map(|(t, kpi)| event::kpi_update(labels, *t, kpi, false));
+    let mut standing: Vec<_> = snapshot.alerts.values().filter(|alert| alert.state != AlertState::Withdrawn).collect();
+    standing.sort_by_key(|alert| (alert.anomaly.start_ms, alert.anomaly.id));
+    let skip = standing.len().saturating_sub(limit);
+    let alerts =
+        standing.into_iter().skip(skip).filter_map(|alert| event::market_alert(labels, alert.changed_t, alert));
+    let old = snapshot.notices.len().saturating_sub(limit);
+    let notices = (0..).zip(snapshot.notices.iter().skip(old));
+    let notices = notices.filter_map(|(index, (t, notice))| event::notice(*t, index, notice));
+    let rows = snapshot.correlations.values();
+    let correlations = rows.filter_map(|(t, row)| event::correlation_update(labels, *t, row, false));
+    latest.chain(kpis).chain(alerts).chain(notices).chain(correlations)
+}

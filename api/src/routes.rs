@@ -1,0 +1,91 @@
+//! The whole filter tree on one screen, and the table of routes that it answers.
+//!
+//! The table labels metrics (a request counts under its route's template, never under its path) and is held
+//! against the OpenAPI document and the running server by tests.
+
+use std::convert::Infallible;
+
+use warp::http::Method;
+use warp::{Filter, Rejection, Reply};
+
+use crate::error::Error;
+use crate::rest::{Shared, analytics, explain, market, simulate, sockets, sql, system};
+use crate::{docs, web};
+
+/// The prefixes under which the WebSocket's routes answer alike.
+pub(crate) const SOCKET_PREFIXES: [&str; 3] = ["/api/ws/ws", "/api/ws", "/ws"];
+
+/// Every documented route: method and template. Those of the sockets stand here without their prefix.
+pub(crate) const TABLE: [(Method, &str); 16] = [
+    (Method::GET, "/livez"),
+    (Method::GET, "/readyz"),
+    (Method::GET, "/health"),
+    (Method::GET, "/metrics"),
+    (Method::GET, "/api/openapi.json"),
+    (Method::GET, "/api/market/zones"),
+    (Method::GET, "/api/market/prices/latest"),
+    (Method::GET, "/api/market/prices/{zone}/history"),
+    (Method::GET, "/api/analytics/market-analytics"),
+    (Method::GET, "/api/analytics/anomaly-detection"),
+    (Method::GET, "/api/analytics/cross-market-analysis"),
+    (Method::GET, "/api/analytics/real-time-kpis"),
+    (Method::GET, "/api/explain/bar/{location}/{minute}"),
+    (Method::POST, "/api/sql"),
+    (Method::POST, "/simulate/price-update"),
+    (Method::POST, "/simulate/market-events"),
+];
+
+/// The sockets' routes, under each of `SOCKET_PREFIXES`.
+pub(crate) const SOCKETS: [(Method, &str); 6] = [
+    (Method::GET, "/market/{zone}"),
+    (Method::GET, "/prices"),
+    (Method::GET, "/health"),
+    (Method::GET, "/stats"),
+    (Method::POST, "/broadcast/price"),
+    (Method::POST, "/broadcast/alert"),
+];
+
+/// Every route, with the sockets' under each prefix.
+pub(crate) fn all() -> Vec<(Method, String)> {
+    let plain = TABLE.into_iter().map(|(method, template)| (method, template.to_owned()));
+    let sockets = SOCKETS
+        .into_iter()
+        .flat_map(|(method, rest)| SOCKET_PREFIXES.map(|prefix| (method.clone(), format!("{prefix}{rest}"))));
+    plain.chain(sockets).collect()
+}
+
+/// The filter tree. Never rejects: what no route takes is answered with an error.
+pub(crate) fn tree(
+    app: &Shared,
+) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + Send + Sync + use<> {
+    let api = system::routes(app)
+        .or(docs::routes())
+        .unify()
+        .or(market::routes(app))
+        .unify()
+        .or(analytics::routes(app))
+        .unify()
+        .or(explain::routes(app))
+        .unify()
+        .or(sql::routes(app))
+        .unify()
+        .or(sockets::routes(app))
+        .unify()
+        .or(simulate::routes(app))
+        .unify()
+        .or(web::routes(app))
+        .unify()
+        .boxed();
+    api.recover(rejected)
+}
+
+async fn rejected(rejection: Rejection) -> Result<impl Reply + use<>, Infallible> {
+    let error = if rejection.is_not_found() {
+        Error::NoRoute("see /api/docs".to_owned())
+    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
+        Error::MethodNotAllowed
+    } else {
+        Error::BadBody(format!("the request is not understood: {rejection:?}"))
+    };
+    Ok(error.into_response())
+}

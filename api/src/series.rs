@@ -1,0 +1,58 @@
+//! Which series a request means: a zone by any of its names, a location inside it, a market.
+//!
+//! A zone's headline series is its own index (the location named like the zone) if it has data, else its
+//! `headline` location; of several markets the first in the order of `Market::ALL`.
+
+use model::{LocationId, Market, SeriesKey, Snapshot, Zone, Zones};
+
+use crate::error::Error;
+
+/// A zone by any name, or the error that lists what there is.
+pub(crate) fn zone<'a>(zones: &'a Zones, name: &str) -> Result<&'a std::sync::Arc<Zone>, Error> {
+    zones.get(name).ok_or_else(|| Error::UnknownZone { zone: name.to_owned(), known: known(zones) })
+}
+
+/// Every name a client may use for a zone.
+pub(crate) fn known(zones: &Zones) -> Vec<String> {
+    zones.iter().flat_map(|zone| std::iter::once(&zone.code).chain(&zone.aliases)).cloned().collect()
+}
+
+/// The series that may answer for a zone, best first.
+pub(crate) fn candidates(zone: &Zone, location: Option<&str>, market: Option<Market>) -> Vec<SeriesKey> {
+    let mut places: Vec<LocationId> = match location {
+        Some(name) => vec![zone.location(name)],
+        None => std::iter::once(zone.index()).chain(zone.headline.as_deref().map(|name| zone.location(name))).collect(),
+    };
+    places.dedup();
+    let markets: Vec<Market> = market.map_or_else(|| Market::ALL.to_vec(), |market| vec![market]);
+    places
+        .into_iter()
+        .flat_map(|location| markets.iter().map(move |market| SeriesKey { location, market: *market }))
+        .collect()
+}
+
+/// The zone's headline series among those that have a price.
+pub(crate) fn headline(snapshot: &Snapshot, zone: &Zone) -> Option<SeriesKey> {
+    candidates(zone, None, None).into_iter().find(|series| snapshot.latest.contains_key(series))
+}
+
+/// Names of every market, for error messages.
+pub(crate) fn market_names() -> [&'static str; 8] {
+    Market::ALL.map(Market::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_comes_before_the_hub_and_live_before_day_ahead() {
+        let zones = Zones::built_in();
+        let pjm = zone(&zones, "pjm").unwrap();
+        let order = candidates(pjm, None, None);
+        assert_eq!(order[0], SeriesKey { location: pjm.index(), market: Market::Continuous });
+        assert_eq!(order[8].location, pjm.location("western hub"));
+        assert_eq!(candidates(pjm, Some("PJM"), Some(Market::DayAheadHourly)).len(), 1);
+        assert!(zone(&zones, "atlantis").is_err());
+    }
+}

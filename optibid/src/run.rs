@@ -1,0 +1,162 @@
+//! `optibid run`: the whole program, wired here and nowhere else, from top to bottom in the order of the data.
+//! Stopping goes the same way: source, dataflow, sinks; the API with them.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use model::Names;
+use pipeline::source::embedded::Embedded;
+use pipeline::{Feed, Parts, Pipeline, Shutdown};
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::feeder::{self, Feeder};
+use crate::services::{self, KafkaPublisher};
+use crate::{migrations, stores};
+
+/// Runs until Ctrl-C, SIGTERM or the end of the dataflow. `feeder` sends records beside it.
+pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
+    let (registry, zones, names) = (Registry::new(), config.zone_table()?, Arc::new(Names::default()));
+
+    // The broker.
+    let embedded = match config.pipeline.kafka.bootstrap.as_str() {
+        "" => Some(Embedded::start(&config.pipeline, &zones).context("start the embedded broker")?),
+        _ => None,
+    };
+    let bootstrap =
+        embedded.as_ref().map_or(&config.pipeline.kafka.bootstrap as &str, Embedded::bootstrap_servers).to_owned();
+
+    // The stores. They stop after the dataflow, once they have written what it closed.
+    let sinks_config = config.sinks_with(&bootstrap, embedded.is_some());
+    let drained = Shutdown::new();
+    migrations::start(&sinks_config, &shutdown);
+    let context = sinks::Context { names: Arc::clone(&names), zones: zones.clone() };
+    let spawned = sinks_config.spawn(&context, &sinks::Metrics::new(&registry)?, || drained.stopping())?;
+    let (handles, drivers): (Vec<_>, Vec<_>) = spawned.into_iter().unzip();
+    let queues = handles.iter().map(|handle| Box::new(stores::Queue(handle.clone())) as _).collect();
+
+    // The dataflow.
+    let parts = Parts {
+        feed: embedded.map_or(Feed::Kafka, Feed::Embedded),
+        queues,
+        on_binding: None,
+        limits: config.snapshot,
+        metrics: pipeline::Metrics::new(&registry)?,
+    };
+    let is_embedded = matches!(parts.feed, Feed::Embedded(_));
+    let pipeline = Pipeline::start(
+        config.pipeline.clone(),
+        config.operators.clone(),
+        zones.clone(),
+        Arc::clone(&names),
+        parts,
+        &shutdown,
+    )?;
+
+    // SQL, over HTTP and the Postgres protocol.
+    let history = sinks_config.history.enabled.then(|| sql::HistoryConfig::at(&sinks_config.history.root));
+    let engine = sql::Engine::new(
+        config.sql.clone(),
+        zones.clone(),
+        Arc::clone(&names),
+        Arc::clone(&pipeline.snapshot),
+        history.as_ref(),
+        sql::Metrics::new(&registry)?,
+    )?;
+    let pgwire = serve_pgwire(&config, engine.clone(), &shutdown).await?;
+
+    // The API.
+    let producer = match is_embedded {
+        true => feeder::embedded_producer(&config.pipeline.kafka, &bootstrap, pipeline.shared_positions())?,
+        false => feeder::external_producer(&config.pipeline.kafka)?,
+    };
+    let deps = api::Deps {
+        live: Arc::clone(&pipeline.snapshot),
+        batches: pipeline.batches.clone(),
+        zones: zones.clone(),
+        names,
+        store: sql::Store::new(engine.clone()),
+        engine,
+        publisher: Arc::new(KafkaPublisher(producer.clone())),
+        health: services::health(pipeline.clone(), handles, sinks_config.disabled()),
+        registry,
+    };
+    let server = api::Server::new(config.api.clone(), deps)?;
+    if let Some(address) = server.address() {
+        tracing::info!(
+            "page and API: http://127.0.0.1:{0}/  documentation: http://127.0.0.1:{0}/api/docs",
+            address.port()
+        );
+    }
+    let api = tokio::spawn(server.run(token(&shutdown)));
+
+    // The market.
+    let feeder = feeder.or_else(|| config.simulation.enabled.then(|| simulated(&config)));
+    let feeding = feeder.map(|feeder| tokio::spawn(feed(feeder, zones, producer, shutdown.clone())));
+
+    let result = pipeline.wait().await.map_err(|error| anyhow::anyhow!(error));
+    shutdown.stop();
+    drained.stop();
+    for driver in drivers {
+        driver.await.context("a sink's driver")?;
+    }
+    if let Some(feeding) = feeding {
+        feeding.await.context("the feeder")?;
+    }
+    pgwire.await.context("pgwire")?;
+    api.await.context("the API")??;
+    tracing::info!("ended");
+    result
+}
+
+fn simulated(config: &Config) -> Feeder {
+    Feeder::Simulated { simulation: config.simulation.clone(), warm_up_ms: 0 }
+}
+
+/// Sends records beside the pipeline. When it fails the pipeline goes on: there may be other producers.
+async fn feed(feeder: Feeder, zones: model::Zones, producer: simulator::Producer, shutdown: Shutdown) {
+    let (stop, stopped) = watch::channel(false);
+    let watcher = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            shutdown.stopping().await;
+            stop.send_replace(true);
+        }
+    });
+    if let Err(error) = feeder.run(&zones, &producer, stopped).await
+        && !shutdown.is_stopping()
+    {
+        tracing::error!(error = format!("{error:#}"), "sending records failed");
+    }
+    watcher.abort();
+}
+
+async fn serve_pgwire(
+    config: &Config,
+    engine: sql::Engine,
+    shutdown: &Shutdown,
+) -> Result<tokio::task::JoinHandle<()>> {
+    if !config.sql.pgwire.enabled {
+        return Ok(tokio::spawn(async {}));
+    }
+    let (pgwire, stopping) = (config.sql.pgwire.clone(), shutdown.stopping());
+    let listener = sql::pgwire::bind(&pgwire).await?;
+    tracing::info!(listen = pgwire.listen, "PostgreSQL protocol");
+    Ok(tokio::spawn(async move { sql::pgwire::serve(listener, engine, &pgwire, stopping).await }))
+}
+
+fn token(shutdown: &Shutdown) -> CancellationToken {
+    let (token, stopping) = (CancellationToken::new(), shutdown.stopping());
+    tokio::spawn({
+        let token = token.clone();
+        async move {
+            stopping.await;
+            token.cancel();
+        }
+    });
+    token
+}

@@ -1,0 +1,77 @@
+//! What is known about one T before it closes.
+
+use std::collections::BTreeMap;
+
+use model::batch::Counts;
+use model::{
+    Anomaly, BarRow, Batch, Correlation, DeadLetter, Kpi, LiveBid, LocationName, Notice, PartitionId, Rule, T, TickRow,
+};
+
+use super::alerts::Alerts;
+use super::changes::changes;
+use crate::bind::Bound;
+
+/// The updates of one T, in any order and not consolidated.
+#[derive(Default)]
+pub(super) struct Moment {
+    /// Workers that have bound to this T; none for a time that was not minted.
+    workers: usize,
+    pub(super) offsets: BTreeMap<PartitionId, i64>,
+    pub(super) names: Vec<LocationName>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) dead_letters: Vec<DeadLetter>,
+    pub(super) counts: Counts,
+    pub(super) ticks: Vec<TickRow>,
+    pub(super) bars: Vec<(BarRow, isize)>,
+    pub(super) kpis: Vec<(Kpi, isize)>,
+    pub(super) anomalies: Vec<(Anomaly, isize)>,
+    pub(super) correlations: Vec<(Correlation, isize)>,
+    pub(super) bids: Vec<(LiveBid, isize)>,
+    pub(super) rules: Vec<(Rule, isize)>,
+}
+
+impl Moment {
+    /// Adds what one worker bound.
+    pub(super) fn bound(&mut self, mut bound: Bound) {
+        self.workers += 1;
+        self.offsets.extend(bound.offsets);
+        self.names.append(&mut bound.names);
+        self.notices.append(&mut bound.notices);
+        self.dead_letters.append(&mut bound.dead_letters);
+        self.counts.received += bound.received;
+        self.counts.dead_letters += bound.refused;
+    }
+
+    pub(super) fn is_minted(&self) -> bool {
+        self.workers > 0
+    }
+
+    /// The batch of this T. Everything sorted, so that it does not depend on the number of workers.
+    pub(super) fn into_batch(mut self, t: T, alerts: &mut Alerts) -> Batch {
+        self.names.sort_unstable();
+        self.names.dedup_by_key(|name| name.id);
+        self.notices.sort_unstable_by(|a, b| (a.event_ms, &a.id).cmp(&(b.event_ms, &b.id)));
+        self.dead_letters.sort_unstable_by(|a, b| {
+            (&a.topic, a.partition, a.offset, a.row).cmp(&(&b.topic, b.partition, b.offset, b.row))
+        });
+        // Stable: it merges the sorted runs that the workers send, and keeps rows of one message in order.
+        self.ticks.sort_by_key(|row| {
+            let tick = &row.tick;
+            (tick.series(), tick.event_ms, tick.partition, tick.offset, tick.id)
+        });
+        Batch {
+            t,
+            names: self.names,
+            ticks: self.ticks.into(),
+            bars: changes(self.bars, |row| row.key),
+            kpis: changes(self.kpis, model::Kpi::key),
+            alerts: alerts.apply(t, self.anomalies),
+            correlations: changes(self.correlations, model::Correlation::key),
+            bids: changes(self.bids, |bid| bid.bid.clone()),
+            rules: changes(self.rules, |rule| rule.rule.clone()),
+            notices: self.notices,
+            dead_letters: self.dead_letters,
+            counts: self.counts,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The binder, one a worker: decodes what its source hands over, and binds it to the T that is announced next.
+//!
+//! ```text
+//! Source ─► decode ─► staged, by partition ─┐
+//!                        announced T ───────┴─► ticks, bids, rules at T, and one `Bound` (always, even if empty)
+//! ```
+//!
+//! Records of one partition are bound in their order, so that a binding is an offset. With the wall clock a T
+//! takes all that is staged; with the event clock only what the clock has reached, so that partitions that were
+//! read unevenly are merged by time and nothing is late by the accident of fetching.
+//! State: at most `max_batch` rows and one chunk staged.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use model::wire::{Decoded, Decoder, Origin};
+use model::{BidEvent, DeadLetter, LocationName, Notice, PartitionId, Rule, T, Tick};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::coordination::{Coordination, Head};
+use crate::metrics::Metrics;
+use crate::source::{Behind, Chunk, Next, Source};
+use crate::status::Positions;
+
+/// What one worker bound to one T, besides the records that operators take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bound {
+    pub(crate) offsets: Vec<(PartitionId, i64)>,
+    pub(crate) received: u64,
+    pub(crate) refused: u64,
+    pub(crate) names: Vec<LocationName>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) dead_letters: Vec<DeadLetter>,
+}
+
+/// All that one worker bound to one T.
+#[derive(Debug, Default)]
+pub(crate) struct Share {
+    pub(crate) ticks: Vec<Tick>,
+    pub(crate) bids: Vec<BidEvent>,
+    pub(crate) rules: Vec<(Rule, PartitionId, i64)>,
+    pub(crate) bound: Bound,
+}
+
+struct Staged {
+    decoded: Decoded,
+    clock_ms: i64,
+    next_offset: i64,
+}
+
+impl Staged {
+    fn rows(&self) -> usize {
+        let d = &self.decoded;
+        (d.ticks.len() + d.bids.len() + d.rules.len() + d.notices.len() + d.dead_letters.len()).max(1)
+    }
+}
+
+#[derive(Default)]
+struct Lane {
+    staged: VecDeque<Staged>,
+    /// Greatest clock so far: a late record does not turn its partition back.
+    clock_ms: Option<i64>,
+}
+
+/// One worker's binder.
+pub(crate) struct Binder {
+    pub(crate) worker: usize,
+    source: Box<dyn Source>,
+    decoder: Decoder,
+    pub(crate) shared: Arc<Coordination>,
+    positions: Arc<Positions>,
+    metrics: Metrics,
+    max_batch: usize,
+    event_step_ms: i64,
+    lanes: BTreeMap<PartitionId, Lane>,
+    rows: usize,
+    ended: bool,
+    spare: Vec<Decoded>,
+}
+
+impl Binder {
+    pub(crate) fn new(
+        worker: usize,
+        source: Box<dyn Source>,
+        decoder: Decoder,
+        shared: Arc<Coordination>,
+        positions: Arc<Positions>,
+        metrics: Metrics,
+        config: &Config,
+    ) -> Self {
+        Self {
+            worker,
+            source,
+            decoder,
+            shared,
+            positions,
+            metrics,
+            max_batch: config.max_batch,
+            event_step_ms: config.event_step.millis_i64(),
+            lanes: BTreeMap::new(),
+            rows: 0,
+            ended: false,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Takes what the source has, up to the limit. Returns whether there was anything.
+    pub(crate) fn stage(&mut self) -> bool {
+        let mut any = false;
+        while self.rows < self.max_batch && !self.ended && !self.shared.shutdown.is_stopping() {
+            match self.source.next() {
+                Next::Chunk(chunk) => {
+                    any = true;
+                    self.stage_chunk(&chunk);
+                }
+                Next::Idle => break,
+                Next::Ended => self.ended = true,
+            }
+        }
+        any
+    }
+
+    fn stage_chunk(&mut self, chunk: &Chunk) {
+        let partition = &chunk.partition;
+        let mut origin = Origin {
+            topic: Arc::clone(&partition.topic),
+            partition: partition.partition,
+            partition_id: partition.id,
+            offset: 0,
+            timestamp_ms: 0,
+        };
+        let mut decoded = self.spare();
+        let mut first_clock = None;
+        let mut next_offset = chunk.next_offset();
+        for (offset, timestamp_ms, bytes) in chunk.iter() {
+            (origin.offset, origin.timestamp_ms) = (offset, timestamp_ms);
+            self.decoder.decode(partition.kind, &origin, bytes, &mut decoded);
+            next_offset = offset + 1;
+            if !self.shared.by_event() || decoded.clock_ms == i64::MIN {
+                continue;
+            }
+            let first = *first_clock.get_or_insert(decoded.clock_ms);
+            if decoded.clock_ms.saturating_sub(first) >= self.event_step_ms {
+                let full = std::mem::replace(&mut decoded, self.spare());
+                self.push(partition.id, full, next_offset);
+                first_clock = None;
+            }
+        }
+        self.push(partition.id, decoded, next_offset);
+        self.metrics.read(partition.kind, chunk.len());
+        self.positions.set(partition, chunk.next_offset());
+    }
+
+    fn push(&mut self, id: PartitionId, decoded: Decoded, next_offset: i64) {
+        let lane = self.lanes.entry(id).or_default();
+        if decoded.clock_ms != i64::MIN {
+            lane.clock_ms = lane.clock_ms.max(Some(decoded.clock_ms));
+        }
+        let staged = Staged { decoded, clock_ms: lane.clock_ms.unwrap_or(i64::MIN), next_offset };
+        self.rows += staged.rows();
+        lane.staged.push_back(staged);
+    }
+
+    fn spare(&mut self) -> Decoded {
+        let mut decoded = self.spare.pop().unwrap_or_default();
+        decoded.clear();
+        decoded
+    }
+
+    /// Binds what belongs to `t`.
+    pub(crate) fn bind(&mut self, t: T) -> Share {
+        let mut share = Share::default();
+        let now = if self.shared.by_event() { i64::try_from(t).unwrap_or(i64::MAX) } else { i64::MAX };
+        let mut budget = self.max_batch;
+        // With the event clock, what is at hand and belongs to T may still have to be staged.
+        loop {
+            self.take(now, &mut budget, &mut share);
+            if !self.shared.by_event() || budget == 0 || !self.stage() {
+                break;
+            }
+        }
+        share
+    }
+
+    fn take(&mut self, now_ms: i64, budget: &mut usize, share: &mut Share) {
+        for (id, lane) in &mut self.lanes {
+            let mut moved = None;
+            while *budget > 0
+                && let Some(mut staged) = lane.staged.pop_front_if(|staged| staged.clock_ms <= now_ms)
+            {
+                let rows = staged.rows();
+                self.rows -= rows;
+                *budget = budget.saturating_sub(rows);
+                moved = Some(staged.next_offset);
+                append(share, &mut staged.decoded);
+                if self.spare.len() < 64 {
+                    self.spare.push(staged.decoded);
+                }
+            }
+            share.bound.offsets.extend(moved.map(|offset| (*id, offset)));
+        }
+    }
+
+    /// Tells the minter what there is.
+    pub(crate) fn publish(&self) {
+        let ended = self.ended && self.rows == 0;
+        self.shared.publish(self.worker, self.rows, self.head(), ended);
+    }
+
+    fn head(&self) -> Head {
+        if !self.shared.by_event() {
+            return Head::Ready(None);
+        }
+        let full = self.rows >= self.max_batch;
+        let clocks = self.lanes.values().filter_map(|lane| lane.staged.front()).map(|staged| staged.clock_ms);
+        // Records without a clock of their own (rules) go with whatever T comes; alone they wait for the first
+        // record that has one, unless there is no room to wait in or nothing left to wait for.
+        let give_up = full || self.ended;
+        let head = clocks.filter(|clock| *clock != i64::MIN || give_up).min();
+        if full || self.shared.shutdown.is_stopping() {
+            return Head::Ready(head);
+        }
+        let staged = |id| self.lanes.get(&id).is_some_and(|lane| !lane.staged.is_empty());
+        match self.source.behind(&staged) {
+            Behind::No => Head::Ready(head),
+            Behind::Likely => Head::Likely(head),
+            Behind::Surely => Head::Staging,
+        }
+    }
+}
+
+fn append(share: &mut Share, decoded: &mut Decoded) {
+    share.ticks.append(&mut decoded.ticks);
+    share.bids.append(&mut decoded.bids);
+    share.rules.append(&mut decoded.rules);
+    share.bound.names.append(&mut decoded.names);
+    share.bound.notices.append(&mut decoded.notices);
+    share.bound.dead_letters.append(&mut decoded.dead_letters);
+    share.bound.received += decoded.received;
+    share.bound.refused += decoded.refused;
+}

@@ -1,0 +1,289 @@
+//! What the threads of one process tell each other besides the dataflow: hints, bells and limits.
+//!
+//! ```text
+//! reader ─bell─► binder (each worker) ─ staged, head; bell ─► minter (worker 0) ─ T in the dataflow ─► binders
+//!                                                       ▲ bell
+//!                        closed (assemble), delivered (fanout)
+//! ```
+//!
+//! Only T itself decides what belongs together, and T travels in the dataflow. Everything here may be late or
+//! missing (another process of a cluster has its own) and costs at most an idle interval.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use model::T;
+use parking_lot::Mutex;
+
+use crate::clock::{Clock, now, wall_ms};
+use crate::shutdown::Shutdown;
+use crate::wake::Bell;
+
+/// What a binder has to bind, by its clock: the least clock among the first staged records of its partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// Records in this process are still to be staged: a T now would come too early for them.
+    Staging,
+    /// The broker is known to hold records that may come first.
+    Likely(Option<i64>),
+    /// The first clock staged; `None` for nothing staged.
+    Ready(Option<i64>),
+}
+
+const NONE: i64 = i64::MAX;
+
+#[derive(Debug)]
+struct Share {
+    /// Tick rows and other records staged and not bound.
+    staged: AtomicUsize,
+    head: AtomicI64,
+    staging: AtomicBool,
+    likely: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self {
+            staged: AtomicUsize::new(0),
+            head: AtomicI64::new(NONE),
+            // Until the binder has looked once, nobody knows.
+            staging: AtomicBool::new(true),
+            likely: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        }
+    }
+}
+
+/// What the minter should do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// Records wait: a T at this clock.
+    Data(u64),
+    /// The same, but give the broker a moment: something earlier may be on its way.
+    DataUnlessEarlier(u64),
+    /// No records wait; an empty T at this clock when the idle interval has passed.
+    Idle(u64),
+    /// Nothing to do until the bell rings.
+    Nothing,
+    /// Every source has ended and everything is bound.
+    Ended,
+}
+
+/// Shared by the workers, the fanout and the supervisor of one process.
+#[derive(Debug)]
+pub(crate) struct Coordination {
+    clock: Clock,
+    shares: Vec<Share>,
+    /// Rung when the minter should look.
+    pub(crate) minter: Arc<Bell>,
+    /// Rung when a worker's source has something.
+    pub(crate) binders: Vec<Arc<Bell>>,
+    pub(crate) shutdown: Shutdown,
+    minted: AtomicU64,
+    closed: AtomicU64,
+    last_t: AtomicU64,
+    backlog: AtomicUsize,
+    finished: AtomicBool,
+    failed: AtomicBool,
+    open: Mutex<VecDeque<(T, Instant)>>,
+}
+
+impl Coordination {
+    pub(crate) fn new(clock: Clock, workers: usize, shutdown: Shutdown) -> Self {
+        Self {
+            clock,
+            shares: (0..workers).map(|_| Share::default()).collect(),
+            minter: Arc::default(),
+            binders: (0..workers).map(|_| Arc::default()).collect(),
+            shutdown,
+            minted: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
+            last_t: AtomicU64::new(0),
+            backlog: AtomicUsize::new(0),
+            finished: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            open: Mutex::default(),
+        }
+    }
+
+    /// Whether T follows the records.
+    pub(crate) fn by_event(&self) -> bool {
+        self.clock == Clock::Event
+    }
+
+    /// A binder tells what it has, and wakes the minter when that matters.
+    pub(crate) fn publish(&self, worker: usize, staged: usize, head: Head, ended: bool) {
+        let share = &self.shares[worker];
+        let (clock, staging, likely) = match head {
+            Head::Staging => (NONE, true, false),
+            Head::Likely(clock) => (clock.unwrap_or(NONE), false, true),
+            Head::Ready(clock) => (clock.unwrap_or(NONE), false, false),
+        };
+        share.head.store(clock, Ordering::Release);
+        share.staging.store(staging, Ordering::Release);
+        share.likely.store(likely, Ordering::Release);
+        share.staged.store(staged, Ordering::Release);
+        let news = share.ended.swap(ended, Ordering::AcqRel) != ended || staged > 0;
+        // With the event clock, a share that has caught up may be what the minter waits for.
+        if news || self.by_event() {
+            self.minter.ring();
+        }
+    }
+
+    /// What is to be minted next.
+    pub(crate) fn wanted(&self) -> Want {
+        let staged: usize = self.shares.iter().map(|share| share.staged.load(Ordering::Acquire)).sum();
+        if staged == 0 && self.shares.iter().all(|share| share.ended.load(Ordering::Acquire)) {
+            return Want::Ended;
+        }
+        if !self.by_event() {
+            return if staged > 0 { Want::Data(wall_ms()) } else { Want::Idle(wall_ms()) };
+        }
+        if self.shares.iter().any(|share| share.staging.load(Ordering::Acquire)) {
+            return Want::Nothing;
+        }
+        let head = self.shares.iter().map(|share| share.head.load(Ordering::Acquire)).min().unwrap_or(NONE);
+        if head == NONE {
+            return Want::Nothing;
+        }
+        let clock = u64::try_from(head).unwrap_or(0);
+        let likely = self.shares.iter().any(|share| share.likely.load(Ordering::Acquire));
+        if likely { Want::DataUnlessEarlier(clock) } else { Want::Data(clock) }
+    }
+
+    /// The minter has minted.
+    pub(crate) fn minted(&self, t: T) {
+        self.open.lock().push_back((t, now()));
+        self.last_t.store(t, Ordering::Release);
+        self.minted.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Assemble has closed a minted T; returns when it was minted.
+    pub(crate) fn closed(&self, t: T) -> Option<Instant> {
+        let minted_at = {
+            let mut open = self.open.lock();
+            while open.front().is_some_and(|(first, _)| *first < t) {
+                open.pop_front();
+            }
+            open.pop_front_if(|(first, _)| *first == t).map(|(_, at)| at)
+        };
+        self.closed.fetch_add(1, Ordering::AcqRel);
+        self.minter.ring();
+        minted_at
+    }
+
+    /// T's minted and not closed.
+    pub(crate) fn open(&self) -> u64 {
+        self.minted.load(Ordering::Acquire).saturating_sub(self.closed.load(Ordering::Acquire))
+    }
+
+    /// Number of T's closed so far.
+    pub(crate) fn closed_count(&self) -> u64 {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// When the oldest open T was minted.
+    pub(crate) fn oldest_open(&self) -> Option<Instant> {
+        self.open.lock().front().map(|(_, at)| *at)
+    }
+
+    /// The greatest T minted; 0 before the first.
+    pub(crate) fn last_t(&self) -> T {
+        self.last_t.load(Ordering::Acquire)
+    }
+
+    /// Records staged and not bound, of all workers.
+    pub(crate) fn staged(&self) -> usize {
+        self.shares.iter().map(|share| share.staged.load(Ordering::Acquire)).sum()
+    }
+
+    /// A batch is on its way to the fanout.
+    pub(crate) fn sent(&self) {
+        self.backlog.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The fanout has delivered a batch.
+    pub(crate) fn delivered(&self, max_backlog: usize) {
+        if self.backlog.fetch_sub(1, Ordering::AcqRel) >= max_backlog {
+            self.minter.ring();
+        }
+    }
+
+    /// Batches closed and not delivered.
+    pub(crate) fn backlog(&self) -> usize {
+        self.backlog.load(Ordering::Acquire)
+    }
+
+    /// No more T's, and every T is closed: the workers leave.
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+        self.shutdown.stop();
+        self.binders.iter().for_each(|bell| bell.ring());
+    }
+
+    /// A worker died: the others cannot go on.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+        self.finish();
+    }
+
+    /// Whether the workers should leave.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
+    }
+
+    /// Whether a worker died.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two(clock: Clock) -> Coordination {
+        Coordination::new(clock, 2, Shutdown::new())
+    }
+
+    #[test]
+    fn the_event_clock_waits_for_every_worker_and_takes_the_least_head() {
+        let shared = two(Clock::Event);
+        assert_eq!(shared.wanted(), Want::Nothing, "nobody has looked yet");
+        shared.publish(0, 5, Head::Ready(Some(700)), false);
+        assert_eq!(shared.wanted(), Want::Nothing, "worker 1 has not looked yet");
+        shared.publish(1, 0, Head::Ready(None), false);
+        assert_eq!(shared.wanted(), Want::Data(700));
+        shared.publish(1, 1, Head::Ready(Some(600)), false);
+        assert_eq!(shared.wanted(), Want::Data(600));
+        shared.publish(0, 5, Head::Likely(Some(700)), false);
+        assert_eq!(shared.wanted(), Want::DataUnlessEarlier(600));
+        shared.publish(1, 0, Head::Staging, false);
+        assert_eq!(shared.wanted(), Want::Nothing);
+    }
+
+    #[test]
+    fn the_end_is_when_all_have_ended_and_nothing_is_staged() {
+        let shared = two(Clock::Wall);
+        assert!(matches!(shared.wanted(), Want::Idle(_)));
+        shared.publish(0, 0, Head::Ready(None), true);
+        shared.publish(1, 3, Head::Ready(Some(1)), true);
+        assert!(matches!(shared.wanted(), Want::Data(_)));
+        shared.publish(1, 0, Head::Ready(None), true);
+        assert_eq!(shared.wanted(), Want::Ended);
+    }
+
+    #[test]
+    fn open_t_s_are_counted() {
+        let shared = two(Clock::Wall);
+        shared.minted(10);
+        shared.minted(12);
+        assert_eq!((shared.open(), shared.last_t()), (2, 12));
+        assert!(shared.closed(10).is_some());
+        assert_eq!((shared.open(), shared.closed_count()), (1, 1));
+        assert!(shared.oldest_open().is_some());
+    }
+}

@@ -1,0 +1,137 @@
+//! Fanout: each closed batch to everybody, in order: binding hook, snapshot, stream, then the sinks' queues.
+//!
+//! ```text
+//! assemble ─ bounded channel ─► fanout ─► Snapshot (ArcSwap) ─► broadcast ─► queue ─► queue ─► …
+//! ```
+//!
+//! A full queue holds up this thread, which fills the channel, which stops the minter, which stops the source:
+//! nothing is dropped and memory is bounded. Readers of the snapshot and the stream come first, so that a slow
+//! sink delays them by no more than that.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use crossbeam_channel::Receiver;
+use model::batch::Counts;
+use model::{Batch, Snapshot, T};
+use tokio::sync::{broadcast, watch};
+
+use crate::assemble::Closed;
+use crate::binding::Hook;
+use crate::clock::{now, wall_ms};
+use crate::coordination::Coordination;
+use crate::metrics::Metrics;
+use crate::shutdown::GRACE;
+
+/// A sink's bounded queue, as the fanout sees it.
+#[async_trait]
+pub trait BatchQueue: Send {
+    /// The sink's name.
+    fn name(&self) -> &str;
+
+    /// Queues a batch; waits while the queue is full. `false` when nobody will take it any more.
+    async fn push(&mut self, batch: Arc<Batch>) -> bool;
+}
+
+/// A plain bounded channel is a queue, too.
+#[async_trait]
+impl BatchQueue for tokio::sync::mpsc::Sender<Arc<Batch>> {
+    fn name(&self) -> &str {
+        "channel"
+    }
+
+    async fn push(&mut self, batch: Arc<Batch>) -> bool {
+        self.send(batch).await.is_ok()
+    }
+}
+
+/// How far delivery is: what `Handle` waits on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The T published last.
+    pub t: T,
+    /// Batches published.
+    pub batches: u64,
+    /// Tick records accounted for.
+    pub counts: Counts,
+    /// The T that every queue has taken.
+    pub delivered_t: T,
+}
+
+pub(crate) struct Fanout {
+    pub(crate) shared: Arc<Coordination>,
+    pub(crate) metrics: Metrics,
+    pub(crate) closed: Receiver<Closed>,
+    pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) batches: broadcast::Sender<Arc<Batch>>,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) queues: Vec<Box<dyn BatchQueue>>,
+    pub(crate) hook: Option<Hook>,
+    pub(crate) max_backlog: usize,
+    /// Once stopping: when full queues are given up.
+    pub(crate) give_up: Option<tokio::time::Instant>,
+}
+
+impl Fanout {
+    /// Runs until the workers are gone and the channel is empty.
+    pub(crate) fn run(mut self, runtime: &tokio::runtime::Runtime) {
+        let mut snapshot = Snapshot::clone(&self.snapshot.load());
+        let mut progress = *self.progress.borrow();
+        while let Ok(closed) = self.closed.recv() {
+            self.publish(&mut snapshot, &mut progress, &closed);
+            runtime.block_on(self.deliver(&closed.batch));
+            progress.delivered_t = closed.batch.t;
+            self.progress.send_replace(progress);
+            self.shared.delivered(self.max_backlog);
+            self.metrics.backlog.set(i64::try_from(self.shared.backlog()).unwrap_or(i64::MAX));
+        }
+    }
+
+    fn publish(&mut self, snapshot: &mut Snapshot, progress: &mut Progress, closed: &Closed) {
+        let batch = &closed.batch;
+        if let Some(hook) = &mut self.hook {
+            hook(&closed.binding);
+        }
+        snapshot.apply(batch);
+        self.snapshot.store(Arc::new(snapshot.clone()));
+        // Nobody listening is no error.
+        let _ = self.batches.send(Arc::clone(batch));
+        progress.t = batch.t;
+        progress.batches += 1;
+        progress.counts.add(&batch.counts);
+        self.progress.send_replace(*progress);
+        self.metrics.batch(batch);
+        if let Some(minted_at) = closed.minted_at {
+            self.metrics.close_seconds.observe(minted_at.elapsed().as_secs_f64());
+        }
+        let lag = i64::try_from(wall_ms()).unwrap_or(i64::MAX) - i64::try_from(batch.t).unwrap_or(i64::MAX);
+        self.metrics.frontier_lag.set(lag);
+    }
+
+    async fn deliver(&mut self, batch: &Arc<Batch>) {
+        for queue in &mut self.queues {
+            let started = now();
+            let stopping = self.shared.shutdown.stopping();
+            let grace = async {
+                stopping.await;
+                let give_up = self.give_up.get_or_insert_with(|| tokio::time::Instant::now() + GRACE);
+                tokio::time::sleep_until(*give_up).await;
+            };
+            tokio::select! {
+                biased;
+                taken = queue.push(Arc::clone(batch)) => if !taken {
+                    tracing::debug!(sink = queue.name(), t = batch.t, "queue is closed: batch left out");
+                },
+                () = grace => tracing::error!(
+                    sink = queue.name(), t = batch.t, rows = batch.rows(),
+                    "queue still full at the end: batch not delivered"
+                ),
+            }
+            let waited = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            if waited > 0 {
+                self.metrics.blocked.with_label_values(&[queue.name()]).inc_by(waited);
+            }
+        }
+    }
+}

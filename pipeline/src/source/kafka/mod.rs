@@ -1,0 +1,159 @@
+//! Kafka as a source: every partition of our topics, assigned by hand, never committed.
+//!
+//! ```text
+//! discovery (one thread): metadata, start offsets ─► reader of worker w (one thread each) ─► channel ─► Source
+//! ```
+//!
+//! * Topics and partitions that appear while running are read from their beginning.
+//! * Each reader stops reading while its channel is full; librdkafka then stops fetching (`queued.max…`).
+//! * An offset that is not the next one is a gap. On the embedded broker every gap is a loss. A real broker skips
+//!   offsets for good reasons (transaction markers, aborted transactions, compaction), so there a gap is only
+//!   counted, and a loss is what retention removed before we read it: the broker then refuses our offset
+//!   (`auto.offset.reset=error`), and the reader goes on at the oldest record left.
+//! * Connections are librdkafka's to restore, with its own backoff; discovery shows how that goes.
+
+mod discovery;
+mod gap;
+mod reader;
+mod share;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use model::Names;
+use model::wire::TopicKind;
+use parking_lot::Mutex;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::{Connector, Source};
+use crate::Error;
+use crate::config;
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+use crate::status::{Positions, SourceStatus};
+use crate::wake::Bell;
+use discovery::Discovery;
+use reader::Reader;
+use share::{Ends, Share};
+
+/// A partition to be read from now on.
+#[derive(Clone, Debug)]
+struct Assignment {
+    partition: Arc<super::Partition>,
+    /// First offset to read.
+    start: i64,
+}
+
+/// Everything that readers and discovery share.
+struct Common {
+    section: config::Kafka,
+    /// Every gap is a loss.
+    strict: bool,
+    names: Arc<Names>,
+    status: Arc<SourceStatus>,
+    metrics: Metrics,
+    positions: Arc<Positions>,
+    /// The broker's ends of partitions, as far as known.
+    ends: Ends,
+    stop: Shutdown,
+}
+
+impl Common {
+    fn client(&self, role: &str) -> ClientConfig {
+        client(&self.section, role)
+    }
+}
+
+/// Client configuration: ours, then whatever the user sets, then what must not be changed.
+fn client(section: &config::Kafka, role: &str) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", &section.bootstrap)
+        .set("client.id", format!("optibid-{role}"))
+        .set("group.id", format!("{}-pipeline", section.prefix))
+        .set("isolation.level", "read_committed")
+        // Latency: answer at once, and wait little where there is nothing.
+        .set("fetch.min.bytes", "1")
+        .set("fetch.wait.max.ms", "10")
+        .set("fetch.error.backoff.ms", "50")
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("queued.min.messages", "50000")
+        .set("queued.max.messages.kbytes", "16384")
+        .set("statistics.interval.ms", "1000")
+        .set("topic.metadata.refresh.interval.ms", "30000")
+        .set("socket.nagle.disable", "true")
+        .set("log_level", "4");
+    for (key, value) in &section.options.0 {
+        client.set(key, value);
+    }
+    // Offsets are bound to T, never committed; retention gaps must show as errors; nobody polls on a schedule.
+    client
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("max.poll.interval.ms", "86400000");
+    client
+}
+
+/// The connector: threads are started by `start` and `open`, and end with `close`.
+pub struct Kafka {
+    common: Arc<Common>,
+    assignments: Mutex<Vec<Sender<Vec<Assignment>>>>,
+    discovery: Mutex<Option<Discovery>>,
+}
+
+impl Kafka {
+    /// Prepares reading from the broker of `section`. The broker need not be there yet.
+    pub fn start(
+        section: &config::Kafka,
+        strict: bool,
+        names: &Arc<Names>,
+        status: &Arc<SourceStatus>,
+        metrics: &Metrics,
+        positions: &Arc<Positions>,
+    ) -> Result<Self, Error> {
+        let common = Arc::new(Common {
+            section: section.clone(),
+            strict,
+            names: Arc::clone(names),
+            status: Arc::clone(status),
+            metrics: metrics.clone(),
+            positions: Arc::clone(positions),
+            ends: Ends::default(),
+            stop: Shutdown::new(),
+        });
+        let discovery = Discovery::connect(&common)?;
+        Ok(Self { common, assignments: Mutex::default(), discovery: Mutex::new(Some(discovery)) })
+    }
+}
+
+/// Asks the broker once, waiting at most ten seconds. Returns how many topics there are to read.
+pub fn check(section: &config::Kafka) -> Result<usize, Error> {
+    let client: BaseConsumer = client(section, "check").create().map_err(Error::kafka("check the broker"))?;
+    let metadata = client.fetch_metadata(None, Duration::from_secs(10)).map_err(Error::kafka("check the broker"))?;
+    Ok(metadata.topics().iter().filter(|topic| TopicKind::of(&section.prefix, topic.name()).is_some()).count())
+}
+
+impl Connector for Kafka {
+    fn open(&self, worker: usize, peers: usize, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error> {
+        let (assign, assigned): (Sender<Vec<Assignment>>, Receiver<_>) = crossbeam_channel::unbounded();
+        let (chunks, inbox) = crossbeam_channel::bounded(self.common.section.queue_chunks.max(1));
+        Reader::start(&self.common, worker, assigned, chunks, bell)?;
+        let mut assignments = self.assignments.lock();
+        assignments.push(assign);
+        if assignments.len() == peers {
+            // Every reader is there: let discovery tell them what to read.
+            if let Some(discovery) = self.discovery.lock().take() {
+                discovery.start(std::mem::take(&mut *assignments))?;
+            }
+        }
+        Ok(Box::new(Share::new(inbox, self.common.ends.clone(), worker, peers)))
+    }
+
+    fn close(&self) {
+        self.common.stop.stop();
+    }
+}

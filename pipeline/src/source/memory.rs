@@ -1,0 +1,144 @@
+//! Records in memory as a source: for tests, benches and back-tests of recorded data.
+//!
+//! A log of partitions like a broker's, without the broker: `append` while it runs, `finish` to end it. Each
+//! worker reads its share; what is in the log is `Surely` there, so that with the event clock the T's, and
+//! with them the batches, do not depend on the number of workers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::wire::TopicKind;
+use model::{Names, PartitionId};
+use parking_lot::Mutex;
+
+use super::{Behind, Chunk, Connector, Next, Partition, Source};
+use crate::Error;
+use crate::wake::Bell;
+
+/// A shared log. Cheap to clone.
+#[derive(Clone)]
+pub struct Replay {
+    prefix: Arc<str>,
+    names: Arc<Names>,
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Default)]
+struct Log {
+    partitions: BTreeMap<(Arc<str>, i32), Lane>,
+    bells: Vec<Arc<Bell>>,
+    finished: bool,
+    closed: bool,
+}
+
+struct Lane {
+    partition: Arc<Partition>,
+    /// Kafka timestamp and bytes; the index is the offset.
+    records: Vec<(i64, Vec<u8>)>,
+}
+
+impl Replay {
+    /// An empty log; topics are ours under `prefix`, as on a broker.
+    pub fn new(prefix: &str, names: Arc<Names>) -> Self {
+        Self { prefix: prefix.into(), names, log: Arc::default() }
+    }
+
+    /// Appends a record and returns its offset. A topic that is not ours to read is refused.
+    pub fn append(&self, topic: &str, partition: i32, timestamp_ms: i64, bytes: Vec<u8>) -> Result<i64, Error> {
+        let mut log = self.log.lock();
+        let key: (Arc<str>, i32) = (topic.into(), partition);
+        if !log.partitions.contains_key(&key) {
+            let lane = self.lane(topic, partition)?;
+            log.partitions.insert(key.clone(), lane);
+        }
+        let lane = log.partitions.get_mut(&key).expect("inserted above when it was missing");
+        lane.records.push((timestamp_ms, bytes));
+        let offset = lane.records.len() as i64 - 1;
+        log.bells.iter().for_each(|bell| bell.ring());
+        Ok(offset)
+    }
+
+    /// Nothing will be appended any more: the pipeline ends when everything is delivered.
+    pub fn finish(&self) {
+        let mut log = self.log.lock();
+        log.finished = true;
+        log.bells.iter().for_each(|bell| bell.ring());
+    }
+
+    fn lane(&self, topic: &str, partition: i32) -> Result<Lane, Error> {
+        let kind = TopicKind::of(&self.prefix, topic)
+            .ok_or_else(|| Error::Config(format!("topic {topic} is none of {}'s", self.prefix)))?;
+        let id = self
+            .names
+            .partition(topic, partition)
+            .map_err(|other| Error::Config(format!("partitions {topic}/{partition} and {other} share a hash")))?;
+        let partition = Arc::new(Partition { topic: topic.into(), partition, id, kind });
+        Ok(Lane { partition, records: Vec::new() })
+    }
+}
+
+impl Connector for Replay {
+    fn open(&self, worker: usize, peers: usize, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error> {
+        self.log.lock().bells.push(bell);
+        Ok(Box::new(Share { log: Arc::clone(&self.log), worker, peers, read: BTreeMap::new() }))
+    }
+
+    fn close(&self) {
+        let mut log = self.log.lock();
+        log.closed = true;
+        log.bells.iter().for_each(|bell| bell.ring());
+    }
+}
+
+struct Share {
+    log: Arc<Mutex<Log>>,
+    worker: usize,
+    peers: usize,
+    /// Records read of each partition of this share.
+    read: BTreeMap<PartitionId, usize>,
+}
+
+impl Share {
+    fn mine<'a>(&'a self, log: &'a Log) -> impl Iterator<Item = &'a Lane> {
+        log.partitions
+            .values()
+            .filter(|l| Partition::worker(&l.partition.topic, l.partition.partition, self.peers) == self.worker)
+    }
+
+    fn read(&self, lane: &Lane) -> usize {
+        self.read.get(&lane.partition.id).copied().unwrap_or(0)
+    }
+}
+
+impl Source for Share {
+    fn next(&mut self) -> Next {
+        let log = Arc::clone(&self.log);
+        let log = log.lock();
+        if log.closed {
+            return Next::Ended;
+        }
+        // The partition that is least far goes next, so that none is starved.
+        let lane = self.mine(&log).filter(|lane| self.read(lane) < lane.records.len()).min_by_key(|l| self.read(l));
+        let Some(lane) = lane else {
+            return if log.finished { Next::Ended } else { Next::Idle };
+        };
+        let from = self.read(lane);
+        let mut chunk = Chunk::new(Arc::clone(&lane.partition));
+        for (index, (timestamp_ms, bytes)) in lane.records[from..].iter().enumerate() {
+            if chunk.is_full_for(bytes.len()) {
+                break;
+            }
+            chunk.push((from + index) as i64, *timestamp_ms, bytes);
+        }
+        let id = lane.partition.id;
+        let read = from + chunk.len();
+        self.read.insert(id, read);
+        Next::Chunk(chunk)
+    }
+
+    fn behind(&self, staged: &dyn Fn(PartitionId) -> bool) -> Behind {
+        let log = self.log.lock();
+        let more = self.mine(&log).any(|lane| self.read(lane) < lane.records.len() && !staged(lane.partition.id));
+        if more && !log.closed { Behind::Surely } else { Behind::No }
+    }
+}

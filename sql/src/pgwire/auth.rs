@@ -1,0 +1,113 @@
+//! Who may connect: everybody on an open port, or whoever knows the password (SCRAM-SHA-256, never sent in clear).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{Sink, SinkExt};
+use model::humane::Secret;
+use pgwire::api::auth::sasl::SASLAuthStartupHandler;
+use pgwire::api::auth::sasl::scram::{SCRAM_ITERATIONS, ScramAuth, gen_salted_password, random_nonce};
+use pgwire::api::auth::{
+    AuthSource, LoginInfo, Password, ServerParameterProvider, StartupHandler, finish_authentication,
+    protocol_negotiation, save_startup_parameters_to_metadata,
+};
+use pgwire::api::{ClientInfo, ConnectionManager, PidSecretKeyGenerator, RandomPidSecretKeyGenerator};
+use pgwire::error::{PgWireError, PgWireResult};
+use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
+
+use crate::pg_catalog::functions::SERVER_VERSION;
+
+/// The start of a connection.
+pub(super) enum Startup {
+    /// Nobody is asked for a password.
+    Open(Arc<ConnectionManager>, RandomPidSecretKeyGenerator),
+    /// Everybody is.
+    Scram(SASLAuthStartupHandler<Parameters>),
+}
+
+impl Startup {
+    /// A start that asks for `password`, if there is one.
+    pub(super) fn new(password: Option<&Secret<String>>, connections: Arc<ConnectionManager>) -> Self {
+        match password.filter(|password| !password.expose().is_empty()) {
+            None => Self::Open(connections, RandomPidSecretKeyGenerator::default()),
+            Some(password) => {
+                let scram = ScramAuth::new(Arc::new(OnePassword(password.clone())));
+                let handler = SASLAuthStartupHandler::new(Arc::new(Parameters)).with_scram(scram);
+                Self::Scram(handler.with_connection_manager(connections))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl StartupHandler for Startup {
+    async fn on_startup<C>(&self, client: &mut C, message: PgWireFrontendMessage) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: fmt::Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        match self {
+            Self::Scram(scram) => scram.on_startup(client, message).await,
+            Self::Open(connections, generator) => {
+                if let PgWireFrontendMessage::Startup(startup) = &message {
+                    protocol_negotiation(client, startup).await?;
+                    save_startup_parameters_to_metadata(client, startup);
+                    let (pid, secret) = generator.generate(client);
+                    client.set_pid_and_secret_key(pid, secret.clone());
+                    // Both live as long as the connection: a cancel request finds the handle, the guard forgets it.
+                    let (handle, guard) = connections.register(pid, secret);
+                    client.session_extensions().insert(handle);
+                    client.session_extensions().insert(guard);
+                    finish_authentication(client, &Parameters).await?;
+                    client.flush().await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What the server says of itself when a connection starts.
+#[derive(Debug)]
+pub(super) struct Parameters;
+
+impl ServerParameterProvider for Parameters {
+    fn server_parameters<C: ClientInfo>(&self, client: &C) -> Option<HashMap<String, String>> {
+        let mut parameters: HashMap<String, String> = [
+            ("server_version", SERVER_VERSION),
+            ("server_encoding", "UTF8"),
+            ("client_encoding", "UTF8"),
+            ("DateStyle", "ISO, MDY"),
+            ("TimeZone", "UTC"),
+            ("IntervalStyle", "postgres"),
+            ("integer_datetimes", "on"),
+            ("standard_conforming_strings", "on"),
+            ("is_superuser", "off"),
+            ("in_hot_standby", "off"),
+            ("default_transaction_read_only", "on"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        if let Some(name) = client.metadata().get("application_name") {
+            parameters.insert("application_name".to_owned(), name.clone());
+        }
+        Some(parameters)
+    }
+}
+
+/// The same password for everybody.
+#[derive(Debug)]
+struct OnePassword(Secret<String>);
+
+#[async_trait]
+impl AuthSource for OnePassword {
+    async fn get_password(&self, _: &LoginInfo) -> PgWireResult<Password> {
+        let salt = random_nonce().into_bytes();
+        let salted = gen_salted_password(self.0.expose(), &salt, SCRAM_ITERATIONS);
+        Ok(Password::new(Some(salt), salted))
+    }
+}

@@ -1,0 +1,294 @@
+//! A small market with known numbers: two zones live, and a history with corrections, removals and versions that are
+//! not there yet. T is 2026-03-10 12:00 UTC; the live state began at 10:00.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use arrow::array::RecordBatch;
+use model::bid::{BidStatus, Side, Step};
+use model::table::{self, Context, Table};
+use model::time::{DAY_MS, Granularity, HOUR_MS, MINUTE_MS, T, parse_instant};
+use model::{
+    Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, Batch, BidEvent, Change, Correlation, Disposition,
+    Kpi, Market, Names, Notice, Rule, SeriesKey, Severity, Snapshot, Tick, TickRow, Zones,
+};
+use sql::{Config, Engine, HistoryConfig, Metrics};
+
+/// T of the newest batch.
+pub(crate) const NOW: &str = "2026-03-10T12:00:00Z";
+
+pub(crate) fn ms(text: &str) -> i64 {
+    parse_instant(text).unwrap()
+}
+
+pub(crate) fn t(text: &str) -> T {
+    u64::try_from(ms(text)).unwrap()
+}
+
+/// The world: keep it as long as its engine, its history lies in a scratch folder.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) metrics: Metrics,
+    pub(crate) live: Arc<ArcSwap<Snapshot>>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let (names, zones) = (Arc::new(Names::default()), Zones::built_in());
+        names.partition("optibid.ticks.pjm", 0).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        write_history(folder.path(), Context { names: &names, zones: &zones });
+        let live = Arc::new(ArcSwap::from_pointee(snapshot(&names)));
+        let metrics = Metrics::unregistered().unwrap();
+        let history = HistoryConfig {
+            listing_ttl: Some(model::humane::Span::from_millis(0)),
+            ..HistoryConfig::at(folder.path().to_str().unwrap())
+        };
+        let engine =
+            Engine::new(config, zones, Arc::clone(&names), Arc::clone(&live), Some(&history), metrics.clone()).unwrap();
+        Self { engine, metrics, live, names, folder }
+    }
+
+    /// All rows of a query.
+    pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>, sql::Error> {
+        self.engine.query(sql, &self.engine.limits()).await?.collect().await
+    }
+}
+
+pub(crate) fn series(names: &Names, zone: &str) -> SeriesKey {
+    SeriesKey { location: names.location(zone, zone).0, market: Market::Continuous }
+}
+
+pub(crate) fn bar(series: SeriesKey, granularity: Granularity, start: i64, prices: &[i64]) -> BarRow {
+    let width = match granularity {
+        Granularity::M1 => MINUTE_MS,
+        Granularity::M5 => 5 * MINUTE_MS,
+        Granularity::M15 => 15 * MINUTE_MS,
+        Granularity::H1 => HOUR_MS,
+        Granularity::D1 => DAY_MS,
+    };
+    let each = prices.iter().zip(0..).map(|(price, i)| Bar::of(start + i * 1000, price * 1_000_000, 1000));
+    let each: Vec<Bar> = each.collect();
+    BarRow {
+        key: BarKey { series, granularity, start_ms: start },
+        end_ms: start + width,
+        bar: Bar::merge(&each).unwrap(),
+    }
+}
+
+fn tick(names: &Names, event: &str, price: i64, offset: i64, revision: i64, disposition: Disposition) -> TickRow {
+    let series = series(names, "PJM");
+    let tick = Tick {
+        location: series.location,
+        market: series.market,
+        event_ms: ms(event),
+        duration_ms: 0,
+        price_micros: price * 1_000_000,
+        volume_kwh: 1000,
+        id: xxh(event),
+        revision,
+        cancelled: false,
+        partition: names.partition("optibid.ticks.pjm", 0).unwrap(),
+        offset,
+        extra: Some(Box::new(model::TickExtra { id: Some(event.into()), ..Default::default() })),
+    };
+    TickRow { tick, disposition }
+}
+
+/// The id of a record whose id text is `text`, as the wire decoder makes it.
+fn xxh(text: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(text.as_bytes())
+}
+
+/// The live state: a first batch at 10:00, all the rest at 12:00.
+pub(crate) fn snapshot(names: &Names) -> Snapshot {
+    let (pjm, nyiso) = (series(names, "PJM"), series(names, "NYISO"));
+    let mut snapshot = Snapshot::default();
+    snapshot.apply(&Batch { t: t("2026-03-10T10:00:00Z"), ..Batch::default() });
+    let first = ms("2026-03-10T11:55:00Z");
+    let mut bars = Vec::new();
+    for (minute, (up, down)) in [(10, 100), (20, 90), (30, 80), (40, 70), (50, 60)].into_iter().enumerate() {
+        let start = first + i64::try_from(minute).unwrap() * MINUTE_MS;
+        bars.push(Change::Put(bar(pjm, Granularity::M1, start, &[up])));
+        bars.push(Change::Put(bar(nyiso, Granularity::M1, start, &[down])));
+    }
+    bars.push(Change::Put(bar(pjm, Granularity::M5, first, &[10, 20, 30, 40, 50])));
+    bars.sort_by_key(|change| change.row().key);
+    let anomaly = |id, kind, start: &str| Anomaly {
+        id,
+        rule: "default".into(),
+        kind,
+        severity: Severity::Warning,
+        series: pjm,
+        start_ms: ms(start),
+        value: 50_000_000,
+        baseline: Some(25_000_000),
+        z_milli: Some(2_600),
+        threshold_milli: 2_500,
+    };
+    let now = t(NOW);
+    let alert =
+        |anomaly, state| Alert { anomaly, state, raised_t: t("2026-03-10T11:59:30Z"), changed_t: now, revision: 0 };
+    let ticks = [
+        tick(names, "2026-03-10T11:59:00Z", 45, 7, 0, Disposition::Applied),
+        tick(names, "2026-03-10T11:59:00Z", 50, 8, 1, Disposition::Corrected),
+        tick(names, "2026-03-10T11:58:00Z", 40, 6, 0, Disposition::Applied),
+    ];
+    snapshot.apply(&Batch {
+        t: now,
+        ticks: ticks.into(),
+        bars,
+        kpis: vec![Change::Put(kpi(pjm, 50))],
+        alerts: vec![
+            alert(anomaly(1, AnomalyKind::ZScore, "2026-03-10T11:59:00Z"), AlertState::Raised),
+            alert(anomaly(2, AnomalyKind::PriceCap, "2026-03-10T11:57:00Z"), AlertState::Withdrawn),
+        ],
+        correlations: vec![Change::Put(Correlation {
+            a: nyiso,
+            b: pjm,
+            window_min: 60,
+            lag_min: 0,
+            n: 5,
+            r_nano: Some(-1_000_000_000),
+        })],
+        bids: vec![Change::Put(bid(pjm))],
+        rules: vec![Change::Put(rule())],
+        notices: vec![Notice {
+            id: "n1".into(),
+            zone: "PJM".into(),
+            class: "market_alert".into(),
+            alert_type: "price_spike".into(),
+            message: "High price, it's said".into(),
+            severity: Severity::Critical,
+            event_ms: ms("2026-03-10T11:59:59Z"),
+        }],
+        counts: model::batch::Counts { received: 5, applied: 2, corrected: 1, duplicates: 2, ..Default::default() },
+        ..Batch::default()
+    });
+    snapshot
+}
+
+pub(crate) fn kpi(series: SeriesKey, last: i64) -> Kpi {
+    Kpi {
+        series,
+        window_min: 5,
+        last: last * 1_000_000,
+        last_ms: ms("2026-03-10T11:59:00Z"),
+        change: 40_000_000,
+        change_ppm: Some(4_000_000),
+        min: 10_000_000,
+        max: 50_000_000,
+        mean: 30_000_000,
+        vwap: Some(30_000_000),
+        volatility: None,
+        volume_kwh: 5_000,
+        count: 5,
+        spread: None,
+    }
+}
+
+fn bid(series: SeriesKey) -> BidEvent {
+    BidEvent {
+        bid: "b-1".into(),
+        revision: 2,
+        status: BidStatus::Amended,
+        organisation: "Acme".into(),
+        series,
+        delivery_ms: ms("2026-03-11T10:00:00Z"),
+        duration_ms: 3_600_000,
+        side: Side::Sell,
+        steps: vec![Step { price_micros: 30_500_000, power_kw: 1_500 }],
+        event_ms: ms("2026-03-10T11:00:00Z"),
+        partition: Default::default(),
+        offset: 3,
+    }
+}
+
+fn rule() -> Rule {
+    Rule {
+        rule: "default".into(),
+        kind: AnomalyKind::ZScore,
+        zone: None,
+        location: None,
+        market: None,
+        threshold_milli: 2_500,
+        window_bars: 30,
+        severity: Severity::Warning,
+        enabled: true,
+        revision: 0,
+        deleted: false,
+    }
+}
+
+/// Writes one file of the log as the history sink does.
+pub(crate) fn write_file(root: &Path, table: Table, day: &str, name: &str, rows: &RecordBatch) {
+    let folder = root.join(table.name()).join(format!("day={day}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = File::create(folder.join(name)).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, rows.schema(), None).unwrap();
+    writer.write(rows).unwrap();
+    writer.close().unwrap();
+}
+
+fn write_history(root: &Path, context: Context<'_>) {
+    let (pjm, nyiso) = (series(context.names, "PJM"), series(context.names, "NYISO"));
+    let hour = |series, start: &str, price| bar(series, Granularity::H1, ms(start), &[price]);
+    let minute = |series, start: &str, price| bar(series, Granularity::M1, ms(start), &[price]);
+    let bars = |day: &str, name: &str, rows: &[(T, bool, BarRow)]| {
+        let rows = table::bars(context, rows.iter().map(|(t, removed, row)| (*t, *removed, row))).unwrap();
+        write_file(root, Table::Bars, day, name, &rows);
+    };
+    let (old, began) = (t("2026-03-08T12:00:00Z"), t("2026-03-10T10:00:00Z"));
+    let later = t("2026-03-10T12:00:01Z");
+    // Two versions of one bar, a removal, and a version that the snapshot's T does not see yet.
+    bars(
+        "2026-03-08",
+        &format!("{old}-{}.parquet", old + 1),
+        &[
+            (old, false, hour(pjm, "2026-03-08T10:00:00Z", 5)),
+            (old, false, hour(nyiso, "2026-03-08T10:00:00Z", 8)),
+            (old + 1, false, hour(pjm, "2026-03-08T11:00:00Z", 4)),
+        ],
+    );
+    bars(
+        "2026-03-08",
+        &format!("{}-{later}.parquet", old + 2),
+        &[
+            (old + 2, false, hour(pjm, "2026-03-08T10:00:00Z", 6)),
+            (old + 2, true, hour(nyiso, "2026-03-08T10:00:00Z", 8)),
+            (later, false, hour(pjm, "2026-03-08T11:00:00Z", 44)),
+        ],
+    );
+    bars(
+        "2026-03-09",
+        &format!("{old}-{began}.parquet"),
+        &[(began - 1, false, minute(pjm, "2026-03-09T23:59:00Z", 9))],
+    );
+    // From before the live state began; of a live bar; of a bar that was removed since.
+    bars(
+        "2026-03-10",
+        &format!("{}-{}.parquet", began - 2, began + 9),
+        &[
+            (began - 2, false, minute(pjm, "2026-03-10T09:00:00Z", 7)),
+            (began + 9, false, minute(pjm, "2026-03-10T11:55:00Z", 999)),
+            (began + 9, false, minute(pjm, "2026-03-10T11:54:00Z", 998)),
+        ],
+    );
+    let ticks = [
+        (old, false, tick(context.names, "2026-03-08T10:00:00Z", 5, 1, 0, Disposition::Applied)),
+        (old + 2, false, tick(context.names, "2026-03-08T10:00:00Z", 6, 2, 1, Disposition::Corrected)),
+    ];
+    let ticks = table::ticks(context, ticks.iter().map(|(t, removed, row)| (*t, *removed, row))).unwrap();
+    write_file(root, Table::Ticks, "2026-03-08", &format!("{old}-{}.parquet", old + 2), &ticks);
+    let kpis = [(began - 5, false, kpi(nyiso, 60)), (began - 4, false, kpi(pjm, 49))];
+    let kpis = table::kpis(context, kpis.iter().map(|(t, removed, row)| (*t, *removed, row))).unwrap();
+    write_file(root, Table::Kpis, "2026-03-10", &format!("{}-{}.parquet", began - 5, began - 4), &kpis);
+}
