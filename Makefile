@@ -23,12 +23,13 @@ web:
 demo: install web
 	$(CARGO) build --workspace --bins
 	@echo "starting: http://127.0.0.1:8000 (Ctrl-C ends it)"
-	$(CARGO) run --quiet --workspace --bin optibid -- demo $(ARGS)
+	@"$${CARGO_TARGET_DIR:-target}/debug/optibid" demo $(ARGS)
 
-test: web
+test:
 	@scripts/install.sh test
+	@scripts/web.sh test
 	$(CARGO) test --workspace --no-run
-	@scripts/with-servers.sh $(CARGO) test --workspace
+	@scripts/with-servers.sh $(CARGO) test --workspace --no-fail-fast
 
 check:
 	$(CARGO) fmt --all --check

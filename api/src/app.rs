@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::live::Hub;
 use crate::metrics::Metrics;
+use crate::routes::Templates;
 use crate::series;
 use crate::view::Labels;
 
@@ -60,6 +61,7 @@ pub(crate) struct App {
     pub(crate) hub: Arc<Hub>,
     pub(crate) admin: AdminKey,
     pub(crate) metrics: Metrics,
+    pub(crate) templates: Templates,
     /// Sockets' tasks, so that the server can wait for their close frames.
     pub(crate) sockets: TaskTracker,
     pub(crate) stop: CancellationToken,

@@ -68,9 +68,11 @@ impl Modify for Aliases {
         let known: Vec<(String, PathItem)> =
             document.paths.paths.iter().map(|(path, item)| (path.clone(), item.clone())).collect();
         for (path, item) in known {
-            let rest = path.strip_prefix("/api/ws/ws/").or_else(|| path.strip_prefix("/api/ws/"));
-            for prefix in rest.map(|_| crate::routes::SOCKET_PREFIXES).unwrap_or_default() {
-                let alias = format!("{prefix}/{}", rest.unwrap_or_default());
+            let Some(rest) = path.strip_prefix("/api/ws/ws/").or_else(|| path.strip_prefix("/api/ws/")) else {
+                continue;
+            };
+            for prefix in crate::routes::SOCKET_PREFIXES {
+                let alias = format!("{prefix}/{rest}");
                 if alias != path {
                     let mut item = item.clone();
                     for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
@@ -130,5 +132,26 @@ fn swagger(base: &'static str, full: &str, tail: &str, config: Arc<Config<'stati
         }
         Ok(None) => Err(Error::NoRoute(full.to_owned())),
         Err(error) => Err(Error::Internal(format!("swagger file {tail}: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn documents_the_route_table_and_nothing_else() {
+        let document = serde_json::to_value(super::document()).unwrap();
+        let documented: BTreeSet<String> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+            })
+            .collect();
+        let table: BTreeSet<String> =
+            crate::routes::all().into_iter().map(|(method, template)| format!("{method} {template}")).collect();
+        assert_eq!(documented, table);
     }
 }

@@ -65,12 +65,12 @@ pub(crate) async fn first_with_bars(
     range: Range,
 ) -> Result<Option<(SeriesKey, Vec<BarRow>)>, Error> {
     // The live ones first: nearly always one of them is meant.
-    let (live, rest): (Vec<SeriesKey>, Vec<SeriesKey>) =
+    let (live, rest): (Vec<&SeriesKey>, Vec<&SeriesKey>) =
         candidates.iter().partition(|series| snapshot.latest.contains_key(*series));
     for series in live.into_iter().chain(rest) {
-        let rows = bars(snapshot, store, series, range).await?;
+        let rows = bars(snapshot, store, *series, range).await?;
         if !rows.is_empty() {
-            return Ok(Some((series, rows)));
+            return Ok(Some((*series, rows)));
         }
     }
     Ok(None)

@@ -63,6 +63,7 @@ impl Server {
         let app = App {
             admin: AdminKey::new(&config.admin_key),
             hub: Arc::new(hub),
+            templates: routes::Templates::new(),
             sockets: TaskTracker::new(),
             stop: CancellationToken::new(),
             config,

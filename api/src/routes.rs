@@ -54,6 +54,39 @@ pub(crate) fn all() -> Vec<(Method, String)> {
     plain.chain(sockets).collect()
 }
 
+/// Finds the template that a path belongs to.
+#[derive(Debug)]
+pub(crate) struct Templates(Vec<(Method, String)>);
+
+impl Templates {
+    pub(crate) fn new() -> Self {
+        let mut all = all();
+        // A path that one template names in full must not be taken by another's parameter.
+        all.sort_by_key(|(_, template)| template.matches('{').count());
+        Self(all)
+    }
+
+    /// The template of a request; one label for the page's files and one for all that is unknown, so that nobody
+    /// can make metrics grow.
+    pub(crate) fn label(&self, method: &Method, path: &str) -> &str {
+        let found = self.0.iter().find(|(known, template)| known == method && fits(template, path));
+        let other = if path.starts_with("/api/") { "unknown" } else { "page" };
+        found.map_or(other, |(_, template)| template)
+    }
+
+    /// Whether a path is a route's, by any method.
+    pub(crate) fn knows(&self, path: &str) -> bool {
+        self.0.iter().any(|(_, template)| fits(template, path))
+    }
+}
+
+fn fits(template: &str, path: &str) -> bool {
+    let mut segments = path.split('/');
+    let mut parts = template.split('/');
+    parts.by_ref().all(|part| segments.next().is_some_and(|s| s == part || (part.starts_with('{') && !s.is_empty())))
+        && segments.next().is_none()
+}
+
 /// The filter tree. Never rejects: what no route takes is answered with an error.
 pub(crate) fn tree(
     app: &Shared,
@@ -88,4 +121,21 @@ async fn rejected(rejection: Rejection) -> Result<impl Reply + use<>, Infallible
         Error::BadBody(format!("the request is not understood: {rejection:?}"))
     };
     Ok(error.into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_counts_under_its_template() {
+        let templates = Templates::new();
+        let label = |path: &str| templates.label(&Method::GET, path).to_owned();
+        assert_eq!(label("/api/market/prices/pjm/history"), "/api/market/prices/{zone}/history");
+        assert_eq!(label("/api/ws/ws/market/PJM"), "/api/ws/ws/market/{zone}");
+        assert_eq!(label("/api/market/prices/latest"), "/api/market/prices/latest");
+        assert_eq!(label("/api/nonsense/12345"), "unknown");
+        assert_eq!(label("/assets/x.js"), "page");
+        assert!(templates.knows("/api/sql") && !templates.knows("/api/sql/") && !templates.knows("/api"));
+    }
 }

@@ -22,7 +22,6 @@ use warp::reply::Response;
 use crate::config::Config;
 use crate::error::Error;
 use crate::rest::Shared;
-use crate::routes;
 
 /// Binds the address with the socket options that every accepted connection inherits.
 pub(crate) fn bind(config: &Config) -> Result<TcpListener, Error> {
@@ -51,21 +50,20 @@ where
     let builder = Arc::new(builder);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(app.config.max_connections.max(1)));
-    let routes: Arc<[(Method, Vec<String>, String)]> = labels();
     loop {
         let accepted = tokio::select! {
             () = app.stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let (service, app, routes) = (service.clone(), Arc::clone(&app), Arc::clone(&routes));
+        let (service, app) = (service.clone(), Arc::clone(&app));
         let (builder, watcher) = (Arc::clone(&builder), graceful.watcher());
         tokio::spawn(async move {
             app.metrics.connections.inc();
             let gauge = app.metrics.connections.clone();
             let scoped = hyper::service::service_fn(move |request| {
-                let (service, app, routes) = (service.clone(), Arc::clone(&app), Arc::clone(&routes));
-                async move { Ok::<_, Infallible>(respond(&service, &app, &routes, request).await) }
+                let (service, app) = (service.clone(), Arc::clone(&app));
+                async move { Ok::<_, Infallible>(respond(&service, &app, request).await) }
             });
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), scoped);
             // A client that resets its connection is no event.
@@ -105,12 +103,7 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<Accep
     }
 }
 
-async fn respond<S>(
-    service: &S,
-    app: &Shared,
-    routes: &[(Method, Vec<String>, String)],
-    mut request: Request<Incoming>,
-) -> Response
+async fn respond<S>(service: &S, app: &Shared, mut request: Request<Incoming>) -> Response
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
 {
@@ -122,7 +115,7 @@ where
     if method == Method::HEAD {
         *request.method_mut() = Method::GET;
     }
-    let route = label(routes, request.method(), &path);
+    let route = app.templates.label(request.method(), &path);
     app.metrics.requests_in_flight.inc();
     let mut response = match timeout(app.config.request_timeout.0, service.call(request)).await {
         Ok(Ok(response)) => response,
@@ -145,40 +138,4 @@ fn request_id(request: &Request<Incoming>) -> String {
     let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
     let sensible = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     given.filter(sensible).map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
-}
-
-fn labels() -> Arc<[(Method, Vec<String>, String)]> {
-    let split = |template: &str| template.split('/').skip(1).map(str::to_owned).collect::<Vec<_>>();
-    let mut all: Vec<_> = routes::all().into_iter().map(|(m, template)| (m, split(&template), template)).collect();
-    // Longer words first: `/api/ws/ws/health` before `/api/ws/market/{zone}` and the like never collide, but
-    // a template with a parameter must not take a path that another names in full.
-    all.sort_by_key(|(_, segments, _)| segments.iter().filter(|segment| segment.starts_with('{')).count());
-    all.into()
-}
-
-/// The template a path belongs to. Paths of no route share one label, so that nobody can make metrics grow.
-fn label<'a>(routes: &'a [(Method, Vec<String>, String)], method: &Method, path: &str) -> &'a str {
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let fits = |template: &Vec<String>| {
-        template.len() == segments.len()
-            && template.iter().zip(&segments).all(|(a, b)| a == b || (a.starts_with('{') && !b.is_empty()))
-    };
-    let found = routes.iter().find(|(m, template, _)| m == method && fits(template));
-    found.map_or_else(|| if path.starts_with("/api/") { "unknown" } else { "page" }, |(_, _, template)| template)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_counts_under_its_template() {
-        let routes = labels();
-        let label = |path: &str| label(&routes, &Method::GET, path);
-        assert_eq!(label("/api/market/prices/pjm/history"), "/api/market/prices/{zone}/history");
-        assert_eq!(label("/api/ws/ws/market/PJM"), "/api/ws/ws/market/{zone}");
-        assert_eq!(label("/api/market/prices/latest"), "/api/market/prices/latest");
-        assert_eq!(label("/api/nonsense/12345"), "unknown");
-        assert_eq!(label("/assets/x.js"), "page");
-    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use model::money::{price, volume_mwh};
 use model::time::{T, rfc3339};
 use model::{Alert, BarRow, Correlation, Kpi, LocationId, LocationName, Names, Notice, SeriesKey, Zones};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Turns ids into names.
@@ -46,36 +46,36 @@ impl Labels {
 }
 
 /// Which series a row belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-pub struct Series {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+pub(crate) struct Series {
     /// Canonical zone code.
     #[schema(example = "IEX-W2")]
-    pub zone: String,
+    pub(crate) zone: String,
     /// Location inside the zone; the zone's own index is named like the zone.
-    pub location: String,
+    pub(crate) location: String,
     /// Market in gridstatus vocabulary.
     #[schema(example = "REAL_TIME_5_MIN")]
-    pub market: String,
+    pub(crate) market: String,
     /// ISO 4217 code of the zone's currency.
     #[schema(example = "INR")]
-    pub currency: Option<String>,
+    pub(crate) currency: Option<String>,
 }
 
 /// The latest price of a series, with the minute bar it comes from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Price {
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Price {
     /// Which series.
     #[serde(flatten)]
-    pub series: Series,
+    pub(crate) series: Series,
     /// Price, currency per MWh.
     #[schema(example = 52.5)]
-    pub price: f64,
+    pub(crate) price: f64,
     /// Volume of the minute so far, MWh.
-    pub volume: f64,
+    pub(crate) volume: f64,
     /// Event time of the price.
-    pub timestamp: String,
+    pub(crate) timestamp: String,
     /// The minute bar.
-    pub bar: Bar,
+    pub(crate) bar: Bar,
 }
 
 impl Price {
@@ -91,30 +91,30 @@ impl Price {
 }
 
 /// One bar.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Bar {
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Bar {
     /// Start of the bucket.
-    pub start: String,
+    pub(crate) start: String,
     /// End of the bucket, exclusive (a local day has 23, 24 or 25 hours).
-    pub end: String,
+    pub(crate) end: String,
     /// First price.
-    pub open: f64,
+    pub(crate) open: f64,
     /// Highest price.
-    pub high: f64,
+    pub(crate) high: f64,
     /// Lowest price.
-    pub low: f64,
+    pub(crate) low: f64,
     /// Last price.
-    pub close: f64,
+    pub(crate) close: f64,
     /// Mean of the tick prices.
-    pub mean: f64,
+    pub(crate) mean: f64,
     /// Volume-weighted average price; null without volume.
-    pub vwap: Option<f64>,
+    pub(crate) vwap: Option<f64>,
     /// Volume, MWh.
-    pub volume: f64,
+    pub(crate) volume: f64,
     /// Number of ticks.
-    pub count: i64,
+    pub(crate) count: i64,
     /// Sample standard deviation of the tick prices; null below two ticks.
-    pub volatility: Option<f64>,
+    pub(crate) volatility: Option<f64>,
 }
 
 impl Bar {
@@ -137,37 +137,37 @@ impl Bar {
 }
 
 /// Key figures of a series over a trailing window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct KpiView {
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct KpiView {
     /// Which series.
     #[serde(flatten)]
-    pub series: Series,
+    pub(crate) series: Series,
     /// Window length, minutes.
-    pub window_minutes: u32,
+    pub(crate) window_minutes: u32,
     /// Newest price.
-    pub last: f64,
+    pub(crate) last: f64,
     /// Event time of the newest price.
-    pub last_time: String,
+    pub(crate) last_time: String,
     /// Newest price minus the window's first.
-    pub change: f64,
+    pub(crate) change: f64,
     /// Change in per cent of the first price; null when that is 0.
-    pub change_percent: Option<f64>,
+    pub(crate) change_percent: Option<f64>,
     /// Lowest price.
-    pub min: f64,
+    pub(crate) min: f64,
     /// Highest price.
-    pub max: f64,
+    pub(crate) max: f64,
     /// Mean of the tick prices.
-    pub mean: f64,
+    pub(crate) mean: f64,
     /// Volume-weighted average price; null without volume.
-    pub vwap: Option<f64>,
+    pub(crate) vwap: Option<f64>,
     /// Sample standard deviation of the differences between closes of consecutive bars; null below three bars.
-    pub volatility: Option<f64>,
+    pub(crate) volatility: Option<f64>,
     /// Volume, MWh.
-    pub volume: f64,
+    pub(crate) volume: f64,
     /// Number of ticks.
-    pub count: i64,
+    pub(crate) count: i64,
     /// Mean minus the reference location's mean; null without a reference.
-    pub spread: Option<f64>,
+    pub(crate) spread: Option<f64>,
 }
 
 impl KpiView {
@@ -193,39 +193,39 @@ impl KpiView {
 }
 
 /// An alert with its life.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct AlertView {
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct AlertView {
     /// Stable id, 16 hexadecimal digits: the same alert keeps it through corrections.
-    pub id: String,
+    pub(crate) id: String,
     /// Which series.
     #[serde(flatten)]
-    pub series: Series,
+    pub(crate) series: Series,
     /// What was found, e.g. `z_score`.
-    pub alert_type: String,
+    pub(crate) alert_type: String,
     /// `info`, `warning` or `critical`.
-    pub severity: String,
+    pub(crate) severity: String,
     /// `raised`, `revised` or `withdrawn`.
-    pub state: String,
+    pub(crate) state: String,
     /// The rule that fired.
-    pub rule: String,
+    pub(crate) rule: String,
     /// For people.
-    pub message: String,
+    pub(crate) message: String,
     /// Start of the minute that fired.
-    pub timestamp: String,
+    pub(crate) timestamp: String,
     /// The value judged: currency per MWh (of a stale feed: seconds of silence).
-    pub value: f64,
+    pub(crate) value: f64,
     /// What it was judged against, in the same unit.
-    pub baseline: Option<f64>,
+    pub(crate) baseline: Option<f64>,
     /// z, for kinds that have one.
-    pub z_score: Option<f64>,
+    pub(crate) z_score: Option<f64>,
     /// The threshold, in the kind's unit (z, currency per MWh, bars, seconds).
-    pub threshold: f64,
+    pub(crate) threshold: f64,
     /// When it was raised, as T.
-    pub raised_t: T,
+    pub(crate) raised_t: T,
     /// When it last changed, as T.
-    pub changed_t: T,
+    pub(crate) changed_t: T,
     /// Changes since it was raised.
-    pub revision: u32,
+    pub(crate) revision: u32,
 }
 
 impl AlertView {
@@ -264,20 +264,20 @@ impl AlertView {
 }
 
 /// The correlation of two series.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct CorrelationView {
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct CorrelationView {
     /// First series.
-    pub a: Series,
+    pub(crate) a: Series,
     /// Second series.
-    pub b: Series,
+    pub(crate) b: Series,
     /// Window length, minutes.
-    pub window_minutes: u32,
+    pub(crate) window_minutes: u32,
     /// Lag of the second behind the first, minutes.
-    pub lag_minutes: u32,
+    pub(crate) lag_minutes: u32,
     /// Number of paired minutes.
-    pub count: i64,
+    pub(crate) count: i64,
     /// Pearson correlation in [−1, 1]; null when undefined.
-    pub correlation: Option<f64>,
+    pub(crate) correlation: Option<f64>,
 }
 
 impl CorrelationView {
@@ -294,22 +294,22 @@ impl CorrelationView {
 }
 
 /// A notice: an operator's broadcast, a market event or a bidding notification.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct NoticeView {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct NoticeView {
     /// Unique id.
-    pub id: String,
+    pub(crate) id: String,
     /// Canonical zone, or `*` for everybody.
-    pub zone: String,
+    pub(crate) zone: String,
     /// `market_alert`, `market_event` or `bidding`.
-    pub class: String,
+    pub(crate) class: String,
     /// The sender's own type, e.g. `price_spike`.
-    pub alert_type: String,
+    pub(crate) alert_type: String,
     /// For people.
-    pub message: String,
+    pub(crate) message: String,
     /// `info`, `warning` or `critical`.
-    pub severity: String,
+    pub(crate) severity: String,
     /// When it happened.
-    pub timestamp: String,
+    pub(crate) timestamp: String,
 }
 
 impl NoticeView {

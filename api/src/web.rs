@@ -3,7 +3,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use warp::http::{HeaderMap, HeaderValue, header};
+use warp::http::{HeaderMap, HeaderValue, Method, header};
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Reply};
@@ -25,12 +25,21 @@ build the program again, or point <code>api.web_dir</code> at a built page.</p>\
 
 /// Every path that no other route takes.
 pub(crate) fn routes(app: &Shared) -> Routes {
-    warp::get()
+    warp::method()
         .and(warp::path::full())
         .and(warp::header::headers_cloned())
         .and(with(app))
-        .then(|path: FullPath, headers: HeaderMap, app: Shared| {
-            answer(async move { page(path.as_str(), &headers, app.config.web_dir.as_deref()).await })
+        .then(|method: Method, path: FullPath, headers: HeaderMap, app: Shared| {
+            answer(async move {
+                // Whatever comes here was taken by no route: a known path came with another method.
+                if app.templates.knows(path.as_str()) {
+                    return Err(Error::MethodNotAllowed);
+                }
+                if method != Method::GET {
+                    return Err(Error::NoRoute(path.as_str().to_owned()));
+                }
+                page(path.as_str(), &headers, app.config.web_dir.as_deref()).await
+            })
         })
         .boxed()
 }

@@ -78,6 +78,8 @@ pub struct Snapshot {
     pub names: OrdMap<LocationId, LocationName>,
     /// Records accounted for since the start.
     pub counts: Counts,
+    /// Up to which T the history holds what this state may forget; the greatest T when there is no history to wait for.
+    pub written_t: T,
     tick_rows: usize,
     limits: Limits,
     pruned_t: T,
@@ -86,7 +88,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// An empty snapshot with these limits.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self { limits, written_t: T::MAX, ..Self::default() }
     }
 
     /// The limits it keeps.
@@ -185,16 +187,19 @@ impl Snapshot {
         for series in series {
             for granularity in Granularity::ALL {
                 let end = horizon(granularity);
-                let old: Vec<BarKey> =
-                    self.series_bars(series, granularity, i64::MIN, end).map(|row| row.key).collect();
+                let end = BarKey { series, granularity, start_ms: end };
+                let begin = BarKey { start_ms: i64::MIN, ..end };
+                // What is not in the history yet stays, or a query between the two would find it in neither.
+                let written = |(_, (t, _)): &(&BarKey, &(T, BarRow))| *t <= self.written_t;
+                let old: Vec<BarKey> = self.bars.range(begin..end).filter(written).map(|(key, _)| *key).collect();
                 for key in old {
                     self.bars.remove(&key);
                 }
             }
         }
         let minute = horizon(Granularity::M1);
-        let old: Vec<u64> =
-            self.alerts.iter().filter(|(_, alert)| alert.anomaly.start_ms < minute).map(|(id, _)| *id).collect();
+        let is_old = |alert: &Alert| alert.anomaly.start_ms < minute && alert.changed_t <= self.written_t;
+        let old: Vec<u64> = self.alerts.iter().filter(|(_, alert)| is_old(alert)).map(|(id, _)| *id).collect();
         for id in old {
             self.alerts.remove(&id);
         }

@@ -44,6 +44,11 @@ pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
         feed: embedded.map_or(Feed::Kafka, Feed::Embedded),
         queues,
         on_binding: None,
+        written: handles
+            .iter()
+            .find(|handle| handle.name() == "history")
+            .cloned()
+            .map(|h| Box::new(move || h.acked_t()) as _),
         limits: config.snapshot,
         metrics: pipeline::Metrics::new(&registry)?,
     };

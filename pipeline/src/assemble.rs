@@ -10,13 +10,14 @@
 mod alerts;
 mod changes;
 mod moment;
+mod names;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use model::{Batch, PartitionId, T};
+use model::{Batch, Names, PartitionId, T};
 use operators::Outputs;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::InputCapability;
@@ -29,6 +30,7 @@ use crate::coordination::Coordination;
 use crate::metrics::Metrics;
 use alerts::Alerts;
 use moment::Moment;
+use names::Announcer;
 
 /// A closed T on its way to the fanout.
 #[derive(Debug)]
@@ -47,9 +49,12 @@ pub(crate) struct Assembler {
     quiet_ms: u64,
     moments: BTreeMap<T, Moment>,
     alerts: Alerts,
+    names: Announcer,
     /// Offsets of T's that changed nothing, for the next binding.
     carried: BTreeMap<PartitionId, i64>,
     last_sent: T,
+    /// What the operators say before the first T (built-in rules): it belongs to the first T.
+    prelude: Option<Moment>,
 }
 
 impl Assembler {
@@ -57,6 +62,7 @@ impl Assembler {
         shared: Arc<Coordination>,
         metrics: Metrics,
         out: Sender<Closed>,
+        names: Arc<Names>,
         quiet_ms: u64,
         retention_ms: i64,
     ) -> Self {
@@ -67,8 +73,10 @@ impl Assembler {
             quiet_ms,
             moments: BTreeMap::new(),
             alerts: Alerts::new(retention_ms),
+            names: Announcer::new(names),
             carried: BTreeMap::new(),
             last_sent: 0,
+            prelude: Some(Moment::default()),
         }
     }
 
@@ -99,12 +107,21 @@ impl Assembler {
     }
 
     fn close_moment(&mut self, t: T, mut moment: Moment) {
+        if let Some(mut prelude) = self.prelude.take() {
+            prelude.absorb(moment);
+            if !prelude.is_minted() {
+                self.prelude = Some(prelude);
+                return;
+            }
+            moment = prelude;
+        }
         let minted_at = moment.is_minted().then(|| {
             self.metrics.closed.inc();
             self.shared.closed(t)
         });
         self.carried.append(&mut moment.offsets);
-        let batch = moment.into_batch(t, &mut self.alerts);
+        let mut batch = moment.into_batch(t, &mut self.alerts);
+        batch.names = self.names.announce(&batch);
         if batch.is_empty() && (minted_at.is_none() || t < self.last_sent.saturating_add(self.quiet_ms)) {
             return;
         }
@@ -144,6 +161,7 @@ pub(crate) fn assemble<'s>(
             let Some(to) = assembler.as_mut() else { return };
             bound.for_each(|cap, rows| {
                 let t = time(&cap);
+                rows.iter().for_each(|row| to.names.learn(&row.names));
                 rows.drain(..).for_each(|row| to.at(t).bound(row));
             });
             ticks.for_each(|cap, rows| to.at(time(&cap)).ticks.append(rows));

@@ -18,7 +18,7 @@ use model::{BidEvent, DeadLetter, LocationName, Notice, PartitionId, Rule, T, Ti
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::coordination::{Coordination, Head};
+use crate::coordination::{Coordination, Head, UNCLOCKED};
 use crate::metrics::Metrics;
 use crate::source::{Behind, Chunk, Next, Source};
 use crate::status::Positions;
@@ -214,10 +214,10 @@ impl Binder {
         }
         let full = self.rows >= self.max_batch;
         let clocks = self.lanes.values().filter_map(|lane| lane.staged.front()).map(|staged| staged.clock_ms);
-        // Records without a clock of their own (rules) go with whatever T comes; alone they wait for the first
-        // record that has one, unless there is no room to wait in or nothing left to wait for.
-        let give_up = full || self.ended;
-        let head = clocks.filter(|clock| *clock != i64::MIN || give_up).min();
+        // Records without a clock of their own (rules) go with whatever T comes. Alone they wait for the first record
+        // that has one, unless there is no room to wait in or nothing left to wait for.
+        let unclocked = (self.rows > 0 && (full || self.ended)).then_some(UNCLOCKED);
+        let head = clocks.filter(|clock| *clock != i64::MIN).min().or(unclocked);
         if full || self.shared.shutdown.is_stopping() {
             return Head::Ready(head);
         }

@@ -33,6 +33,8 @@ pub(crate) enum Head {
 }
 
 const NONE: i64 = i64::MAX;
+/// The head of records that have no clock and cannot wait for one that has.
+pub(crate) const UNCLOCKED: i64 = i64::MAX - 1;
 
 #[derive(Debug)]
 struct Share {
@@ -149,7 +151,7 @@ impl Coordination {
         if head == NONE {
             return Want::Nothing;
         }
-        let clock = u64::try_from(head).unwrap_or(0);
+        let clock = if head == UNCLOCKED { 0 } else { u64::try_from(head).unwrap_or(0) };
         let likely = self.shares.iter().any(|share| share.likely.load(Ordering::Acquire));
         if likely { Want::DataUnlessEarlier(clock) } else { Want::Data(clock) }
     }
@@ -178,11 +180,6 @@ impl Coordination {
     /// T's minted and not closed.
     pub(crate) fn open(&self) -> u64 {
         self.minted.load(Ordering::Acquire).saturating_sub(self.closed.load(Ordering::Acquire))
-    }
-
-    /// Number of T's closed so far.
-    pub(crate) fn closed_count(&self) -> u64 {
-        self.closed.load(Ordering::Acquire)
     }
 
     /// When the oldest open T was minted.
@@ -259,6 +256,11 @@ mod tests {
         assert_eq!(shared.wanted(), Want::Data(700));
         shared.publish(1, 1, Head::Ready(Some(600)), false);
         assert_eq!(shared.wanted(), Want::Data(600));
+        shared.publish(1, 1, Head::Ready(Some(UNCLOCKED)), false);
+        assert_eq!(shared.wanted(), Want::Data(700), "records without a clock do not hold up or hurry others");
+        shared.publish(0, 0, Head::Ready(None), false);
+        assert_eq!(shared.wanted(), Want::Data(0));
+        shared.publish(1, 1, Head::Ready(Some(600)), false);
         shared.publish(0, 5, Head::Likely(Some(700)), false);
         assert_eq!(shared.wanted(), Want::DataUnlessEarlier(600));
         shared.publish(1, 0, Head::Staging, false);
@@ -283,7 +285,7 @@ mod tests {
         shared.minted(12);
         assert_eq!((shared.open(), shared.last_t()), (2, 12));
         assert!(shared.closed(10).is_some());
-        assert_eq!((shared.open(), shared.closed_count()), (1, 1));
+        assert_eq!(shared.open(), 1);
         assert!(shared.oldest_open().is_some());
     }
 }

@@ -112,7 +112,14 @@ fn build(scope: Scope<'_, T>, plan: &Plan) {
         let out = plan.out.lock().take().expect("worker 0 builds once");
         let quiet_ms = plan.config.idle_interval.millis();
         let retention_ms = plan.operators.retention.minute.millis_i64();
-        Assembler::new(Arc::clone(&plan.shared), plan.metrics.clone(), out, quiet_ms, retention_ms)
+        Assembler::new(
+            Arc::clone(&plan.shared),
+            plan.metrics.clone(),
+            out,
+            Arc::clone(&plan.names),
+            quiet_ms,
+            retention_ms,
+        )
     });
     assemble(scope, records.bound, outputs, assembler);
 }

@@ -9,10 +9,11 @@
 //! sink delays them by no more than that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use model::batch::Counts;
 use model::{Batch, Snapshot, T};
 use tokio::sync::{broadcast, watch};
@@ -24,6 +25,9 @@ use crate::coordination::Coordination;
 use crate::metrics::Metrics;
 use crate::shutdown::GRACE;
 
+/// How often the lag is measured when nothing closes.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// A sink's bounded queue, as the fanout sees it.
 #[async_trait]
 pub trait BatchQueue: Send {
@@ -34,6 +38,9 @@ pub trait BatchQueue: Send {
     async fn push(&mut self, batch: Arc<Batch>) -> bool;
 }
 
+/// Tells up to which T the history is safely written.
+pub type Written = Box<dyn Fn() -> T + Send>;
+
 /// A plain bounded channel is a queue, too.
 #[async_trait]
 impl BatchQueue for tokio::sync::mpsc::Sender<Arc<Batch>> {
@@ -43,6 +50,18 @@ impl BatchQueue for tokio::sync::mpsc::Sender<Arc<Batch>> {
 
     async fn push(&mut self, batch: Arc<Batch>) -> bool {
         self.send(batch).await.is_ok()
+    }
+}
+
+/// A sink's driver: its queue is bounded by rows.
+#[async_trait]
+impl BatchQueue for sinks::driver::Handle {
+    fn name(&self) -> &str {
+        sinks::driver::Handle::name(self)
+    }
+
+    async fn push(&mut self, batch: Arc<Batch>) -> bool {
+        sinks::driver::Handle::push(self, batch).await.is_ok()
     }
 }
 
@@ -71,6 +90,8 @@ pub(crate) struct Fanout {
     pub(crate) max_backlog: usize,
     /// Once stopping: when full queues are given up.
     pub(crate) give_up: Option<tokio::time::Instant>,
+    /// Up to which T the history is written: what the snapshot may forget.
+    pub(crate) written: Option<Written>,
 }
 
 impl Fanout {
@@ -78,7 +99,16 @@ impl Fanout {
     pub(crate) fn run(mut self, runtime: &tokio::runtime::Runtime) {
         let mut snapshot = Snapshot::clone(&self.snapshot.load());
         let mut progress = *self.progress.borrow();
-        while let Ok(closed) = self.closed.recv() {
+        loop {
+            let closed = match self.closed.recv_timeout(QUIET) {
+                Ok(closed) => closed,
+                // Time goes on while nothing closes: let the metric say so.
+                Err(RecvTimeoutError::Timeout) => {
+                    self.measure_lag(progress.t);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             self.publish(&mut snapshot, &mut progress, &closed);
             runtime.block_on(self.deliver(&closed.batch));
             progress.delivered_t = closed.batch.t;
@@ -93,6 +123,9 @@ impl Fanout {
         if let Some(hook) = &mut self.hook {
             hook(&closed.binding);
         }
+        if let Some(written) = &self.written {
+            snapshot.written_t = written();
+        }
         snapshot.apply(batch);
         self.snapshot.store(Arc::new(snapshot.clone()));
         // Nobody listening is no error.
@@ -105,7 +138,11 @@ impl Fanout {
         if let Some(minted_at) = closed.minted_at {
             self.metrics.close_seconds.observe(minted_at.elapsed().as_secs_f64());
         }
-        let lag = i64::try_from(wall_ms()).unwrap_or(i64::MAX) - i64::try_from(batch.t).unwrap_or(i64::MAX);
+        self.measure_lag(batch.t);
+    }
+
+    fn measure_lag(&self, t: T) {
+        let lag = i64::try_from(wall_ms()).unwrap_or(i64::MAX) - i64::try_from(t).unwrap_or(i64::MAX);
         self.metrics.frontier_lag.set(lag);
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, watch};
 use crate::binding::Hook;
 use crate::config::Config;
 use crate::coordination::Coordination;
-use crate::fanout::{BatchQueue, Fanout, Progress};
+use crate::fanout::{BatchQueue, Fanout, Progress, Written};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::source::Connector;
@@ -45,6 +45,8 @@ pub struct Parts {
     pub queues: Vec<Box<dyn BatchQueue>>,
     /// Receives every binding before its batch is delivered.
     pub on_binding: Option<Hook>,
+    /// Up to which T the history is safely written; the snapshot forgets nothing newer. `None`: there is no history.
+    pub written: Option<Written>,
     /// What the snapshot keeps.
     pub limits: model::snapshot::Limits,
     /// The pipeline's metrics.
@@ -67,6 +69,7 @@ impl Pipeline {
     ) -> Result<Handle, Error> {
         config.validate()?;
         let shutdown = shutdown.child();
+        let max_backlog = config.max_backlog;
         let positions = Arc::new(Positions::default());
         let shared = Arc::new(Coordination::new(config.clock, config.worker_threads(), shutdown.clone()));
         let (connector, status, embedded) = connect(&config, &names, parts.feed, &parts.metrics, &positions)?;
@@ -85,6 +88,7 @@ impl Pipeline {
             progress: progress.clone(),
             queues: parts.queues,
             hook: parts.on_binding,
+            written: parts.written,
             max_backlog: config.max_backlog,
             give_up: None,
         };
@@ -116,6 +120,7 @@ impl Pipeline {
             shutdown,
             ended,
             embedded,
+            max_backlog,
         })
     }
 }
@@ -162,10 +167,11 @@ fn supervise(
     fanout: JoinHandle<()>,
 ) -> Result<(), Error> {
     shared.shutdown.wait();
-    connector.close();
     shared.minter.ring();
+    connector.close();
     let workers: Result<Vec<()>, String> = guards.join().into_iter().collect();
     let fanout = fanout.join();
+    tracing::debug!("the pipeline has ended");
     workers.map_err(Error::Dataflow)?;
     fanout.map_err(|_| Error::Dataflow("the fanout died".to_owned()))
 }
@@ -199,6 +205,7 @@ pub struct Handle {
     shutdown: Shutdown,
     ended: Ended,
     embedded: Option<Embedded>,
+    max_backlog: usize,
 }
 
 impl Handle {
@@ -241,19 +248,16 @@ impl Handle {
         let progress = *self.progress.borrow();
         let (backlog, staged) = (self.shared.backlog(), self.shared.staged());
         let stuck = self.shared.oldest_open().map(|at| at.elapsed()).filter(|age| *age > SLOW);
-        let lost = progress.t - progress.delivered_t.min(progress.t);
         let (state, detail) = if self.shared.has_failed() {
             (ServiceState::Down, "a worker died".to_owned())
         } else if self.ended.borrow().is_some() {
             (ServiceState::Down, "stopped".to_owned())
+        } else if backlog >= self.max_backlog {
+            let taken = progress.delivered_t;
+            let detail = format!("{backlog} batches wait for a full queue since T {taken}, {staged} rows staged");
+            (ServiceState::Degraded, detail)
         } else if let Some(age) = stuck {
             (ServiceState::Degraded, format!("T {} is open for {} ms", self.shared.last_t(), age.as_millis()))
-        } else if backlog > 1 && lost > 0 {
-            let detail = format!(
-                "{backlog} batches wait for a full queue since T {}, {staged} rows staged",
-                progress.delivered_t
-            );
-            (ServiceState::Degraded, detail)
         } else {
             (ServiceState::Up, format!("T {}, {} batches, {staged} rows staged", progress.t, progress.batches))
         };

@@ -88,7 +88,6 @@ impl Minter {
         self.capability.downgrade(&(t + 1));
         self.shared.minted(t);
         self.last = Some(now);
-        self.waiting = None;
         self.wake_at(now + self.idle_interval, now);
     }
 
@@ -96,8 +95,13 @@ impl Minter {
     fn due(&mut self, now: Instant) -> Option<(Instant, u64)> {
         let after = |last: Option<Instant>, pause| last.map_or(now, |last| last + pause);
         match self.shared.wanted() {
-            Want::Data(clock) => Some((after(self.last, self.interval), clock)),
+            Want::Data(clock) => {
+                self.waiting = None;
+                Some((after(self.last, self.interval), clock))
+            }
             Want::DataUnlessEarlier(clock) => {
+                // Patience is had once, not for every T: a broker may never hand over what it seems to hold
+                // (transaction markers count as records).
                 let since = *self.waiting.get_or_insert(now);
                 Some((after(self.last, self.interval).max(since + PATIENCE), clock))
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How long the queues of sinks may keep the end waiting.
-pub const GRACE: Duration = Duration::from_millis(1_000);
+pub const GRACE: Duration = Duration::from_millis(750);
 
 /// A token that everything listens to. Cheap to clone; stopping twice is stopping once.
 #[derive(Clone, Debug, Default)]

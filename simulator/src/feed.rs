@@ -24,6 +24,9 @@ use crate::totals::Totals;
 
 /// Messages between two looks around.
 const CHECK_EVERY: u64 = 64;
+/// A replay is read up to here before it goes on: no partition gets further ahead of another than this, in time of
+/// publication, so that the event clock never makes a slower partition's records look too old.
+const MOST_APART_MS: i64 = 24 * 3_600_000;
 /// How long the last messages may take.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(60);
 /// How long they may take when told to stop.
@@ -67,8 +70,13 @@ pub async fn replay(
     let start_ms = replay.span_ms().map_or(0, |(first, _)| first);
     let mut feed = Feed::new(producer, options, options.now_ms.unwrap_or(start_ms), stop);
     let mut topics: HashMap<String, Arc<str>> = HashMap::new();
+    let mut read_up_to_ms = start_ms;
     for record in replay {
         let record = record?;
+        if record.published_ms - read_up_to_ms >= MOST_APART_MS {
+            read_up_to_ms = record.published_ms;
+            feed.caught_up().await?;
+        }
         let topic = topics.entry(record.tick.market_zone.clone());
         let topic = topic.or_insert_with_key(|zone| Arc::from(producer.topic(TopicKind::Ticks, zone))).clone();
         if !feed.is_due(record.published_ms).await? {
@@ -171,10 +179,19 @@ impl<'a> Feed<'a> {
         Ok(!*self.stop.borrow())
     }
 
+    /// Waits until the reader has all that was sent.
+    async fn caught_up(&mut self) -> Result<(), Error> {
+        self.send_old_batches(Duration::ZERO).await?;
+        tokio::select! {
+            read = self.producer.wait_until_read() => read,
+            () = stopped(&mut self.stop) => Ok(()),
+        }
+    }
+
     async fn look_around(&mut self) -> Result<(), Error> {
         self.since_check = 0;
         self.producer.check(self.failed_before)?;
-        self.send_old_batches().await?;
+        self.send_old_batches(self.options.columnar_linger.0).await?;
         tokio::select! {
             () = self.producer.wait_for_reader() => {}
             () = stopped(&mut self.stop) => {}
@@ -222,8 +239,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    async fn send_old_batches(&mut self) -> Result<(), Error> {
-        let linger = self.options.columnar_linger.0;
+    async fn send_old_batches(&mut self, linger: Duration) -> Result<(), Error> {
         let old = |batch: &Batch| batch.since.elapsed() >= linger;
         let old: Vec<_> = self.batches.iter().filter(|(_, batch)| old(batch)).map(|(place, _)| place.clone()).collect();
         for place in old {

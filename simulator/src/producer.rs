@@ -150,6 +150,17 @@ impl Producer {
         }
     }
 
+    /// Waits until the reader has read everything handed over. Does nothing for a broker that keeps what it is given.
+    pub async fn wait_until_read(&self) -> Result<(), Error> {
+        let Some(lag) = &self.lag else { return Ok(()) };
+        let failed = self.stats().failed;
+        while self.ledger.unread_bytes(lag) > 0 {
+            self.check(failed)?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
     /// Waits until everything handed over is acknowledged or given up, at most this long.
     pub async fn flush(&self, patience: Duration) -> Result<(), Error> {
         let inner = Arc::clone(&self.inner);

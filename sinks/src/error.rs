@@ -103,9 +103,9 @@ fn postgres_is_transient(error: &tokio_postgres::Error) -> bool {
         return !error.to_string().contains("serializing parameter");
     };
     // Classes: connection, transaction rollback (deadlock, serialisation), resources, operator intervention,
-    // system; lock not available; undefined table (migrations not yet applied), missing database.
+    // system; lock not available; undefined table or function (migrations not yet applied), missing database.
     matches!(code.get(..2), Some("08" | "40" | "53" | "57" | "58"))
-        || matches!(code, "55P03" | "55006" | "42P01" | "3D000")
+        || matches!(code, "55P03" | "55006" | "42P01" | "42883" | "3D000")
 }
 
 fn clickhouse_is_transient(error: &clickhouse::error::Error) -> bool {

@@ -21,6 +21,8 @@ mod metrics;
 pub mod postgres;
 pub mod redis;
 mod rows;
+#[cfg(test)]
+mod sample;
 
 use std::sync::Arc;
 

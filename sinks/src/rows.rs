@@ -3,6 +3,7 @@
 //! One shape for all stores: a Parquet file, a ClickHouse block, a Postgres COPY, a Redis hash and a Kafka value have
 //! the same columns with the same names as SQL. What differs is which versions of a row a store wants ([`Keep`]).
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use model::time::MINUTE_MS;
 use model::{Alert, Batch, Change, Correlation, DeadLetter, Kpi, Notice, T};
 
 use crate::{Context, Error};
+
+const LONGEST_ID_BYTES: usize = 512;
 
 /// Which versions of a row, of all in a run, are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +107,7 @@ pub(crate) fn notices(batches: &[Arc<Batch>]) -> Result<RecordBatch, Error> {
     };
     columns([
         ("t", times(all.iter().map(|(t, _)| millis(*t)))),
-        ("id", text(|notice| &notice.id)),
+        ("id", Arc::new(StringArray::from_iter_values(all.iter().map(|(_, notice)| short_id(&notice.id))))),
         ("zone", text(|notice| &notice.zone)),
         ("class", text(|notice| &notice.class)),
         ("alert_type", text(|notice| &notice.alert_type)),
@@ -112,6 +115,15 @@ pub(crate) fn notices(batches: &[Arc<Batch>]) -> Result<RecordBatch, Error> {
         ("severity", text(|notice| notice.severity.as_str())),
         ("event_time", times(all.iter().map(|(_, notice)| notice.event_ms))),
     ])
+}
+
+/// Senders choose a notice's id, and stores have a limit on keys: a long one is cut and told apart by its hash.
+fn short_id(id: &str) -> Cow<'_, str> {
+    if id.len() <= LONGEST_ID_BYTES {
+        return Cow::Borrowed(id);
+    }
+    let cut = (0..=LONGEST_ID_BYTES).rev().find(|at| id.is_char_boundary(*at)).unwrap_or(0);
+    Cow::Owned(format!("{}#{:016x}", &id[..cut], xxhash_rust::xxh3::xxh3_64(id.as_bytes())))
 }
 
 /// Dead letters with the T they were refused at.
@@ -202,4 +214,34 @@ pub(crate) fn json(rows: &RecordBatch) -> Result<Vec<Vec<u8>>, Error> {
     writer.finish()?;
     drop(writer);
     Ok(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn of_versions_the_wanted_ones_are_kept_oldest_first() {
+        let (_, first) = sample::batch();
+        let batch = |t: T| Arc::new(Batch { t, ..Batch::clone(&first) });
+        let minute = MINUTE_MS as u64;
+        let run = [batch(sample::T), batch(sample::T + 1), batch(sample::T + minute)];
+        let kept = |keep| {
+            let rows = select(&run, |batch| &batch.bars, |row| row.key, keep);
+            rows.into_iter().map(|(t, removed, _)| (t - sample::T, removed)).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(Keep::Newest), [(minute, false), (minute, true)]);
+        assert_eq!(kept(Keep::NewestPerMinute), [(1, false), (1, true), (minute, false), (minute, true)]);
+        assert_eq!(kept(Keep::Every).len(), 6);
+        assert_eq!((alerts(&run, Keep::Newest).len(), alerts(&run, Keep::Every).len()), (1, 3));
+    }
+
+    #[test]
+    fn long_ids_stay_apart_but_short_enough_for_an_index() {
+        let long = "ü".repeat(3_000);
+        let (one, other) = (short_id(&long), short_id(&long[2..]));
+        assert!(one.len() < 600 && one != other && one.starts_with("üü"));
+        assert_eq!(short_id("notice-1"), "notice-1");
+    }
 }

@@ -297,15 +297,15 @@ impl Pump {
         // The slot is free before the reader learns that this was all: its next query finds it so.
         drop(self.stream);
         drop(self.slot);
-        let metrics = &self.active.metrics;
+        let metrics = self.active.metrics.clone();
         metrics.rows.inc_by(self.rows as u64);
-        match outcome {
-            Ok(()) => metrics.queries.with_label_values(&["ok"]).inc(),
-            Err(error) => {
-                metrics.queries.with_label_values(&[error.sqlstate()]).inc();
-                // A reader that is gone needs no error.
-                let _ = self.sender.try_send(Err(error)).map_err(|full| full.into_inner());
-            }
+        let label = outcome.as_ref().map_or_else(Error::sqlstate, |()| "ok");
+        metrics.queries.with_label_values(&[label]).inc();
+        drop(self.active);
+        if let Err(error) = outcome {
+            // However slow the reader, it must hear this: an end without it would look like a whole result. A reader
+            // that is gone needs no error.
+            let _ = self.sender.send(Err(error)).await;
         }
     }
 }

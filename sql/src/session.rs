@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
@@ -13,7 +15,7 @@ use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{FunctionRegistry, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, TryCast};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use model::T;
@@ -145,7 +147,8 @@ impl Session {
     pub(crate) async fn describe(&self, request: Request) -> Result<Description, Error> {
         let plan = self.plan(&request).await?;
         let failed = |error: DataFusionError| plan_error(&error, &self.table_names);
-        let parameters = plan.get_parameter_types().map_err(failed)?.into_iter().collect();
+        let mut parameters: BTreeMap<_, _> = plan.get_parameter_types().map_err(failed)?.into_iter().collect();
+        infer_more(&plan, &mut parameters).map_err(failed)?;
         // The optimizer's coercion settles the columns' types.
         let schema = match self.state.optimize(&plan) {
             Ok(optimized) => Arc::clone(optimized.schema().inner()),
@@ -153,4 +156,28 @@ impl Session {
         };
         Ok(Description { schema, parameters })
     }
+}
+
+/// What the planner does not infer, since it looks at comparisons only: parameters of LIMIT and OFFSET are whole
+/// numbers, and a parameter that is cast has the type it is cast to (`$1::int`).
+fn infer_more(plan: &LogicalPlan, parameters: &mut BTreeMap<String, Option<DataType>>) -> Result<(), DataFusionError> {
+    let mut learn = |expr: &Expr, data_type: &DataType| {
+        if let Expr::Placeholder(placeholder) = expr {
+            parameters.entry(placeholder.id.clone()).or_default().get_or_insert_with(|| data_type.clone());
+        }
+    };
+    plan.apply(|node| {
+        if let LogicalPlan::Limit(limit) = node {
+            [&limit.skip, &limit.fetch].into_iter().flatten().for_each(|bound| learn(bound, &DataType::Int64));
+        }
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) = part {
+                    learn(expr, field.data_type());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })
+    .map(|_| ())
 }

@@ -37,14 +37,6 @@ impl Statement {
         Ok(parsed.into_iter().map(Self).collect())
     }
 
-    /// The statement as sqlparser sees it, where it does.
-    pub(crate) fn ast(&self) -> Option<&ast::Statement> {
-        match &self.0 {
-            Parsed::Statement(statement) => Some(statement),
-            _ => None,
-        }
-    }
-
     /// The statement, unless it writes; with PostgreSQL's ways of speaking made DataFusion's.
     pub(crate) fn reading(self) -> Result<Self, Error> {
         let reads = match &self.0 {

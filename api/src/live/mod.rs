@@ -49,6 +49,8 @@ pub(crate) struct Hub {
     frames: Mutex<SnapshotFrames>,
     open: AtomicUsize,
     opened: AtomicU64,
+    /// The last T whose moment, if it had one, is on its way to every session.
+    handed_out: AtomicU64,
     dead_letters: [AtomicU64; Reason::ALL.len()],
 }
 
@@ -85,6 +87,7 @@ impl Hub {
             frames: Mutex::default(),
             open: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
+            handed_out: AtomicU64::new(0),
             dead_letters: Default::default(),
             config,
             labels,
@@ -103,7 +106,10 @@ impl Hub {
                 batch = batches.recv() => batch,
             };
             match batch {
-                Ok(batch) => self.publish(&mut newest, &batch),
+                Ok(batch) => {
+                    self.publish(&mut newest, &batch);
+                    self.handed_out.store(batch.t, Ordering::Release);
+                }
                 Err(RecvError::Lagged(missed)) => {
                     // Clients start again from a snapshot: it holds what the lost batches said.
                     tracing::warn!(missed, "websocket hub fell behind the batches");
@@ -196,6 +202,11 @@ impl Hub {
     /// The T of the current snapshot.
     pub(crate) fn t(&self) -> T {
         self.live.load().t
+    }
+
+    /// The last T that every session has been handed: one whose queue is empty afterwards has sent all up to it.
+    pub(crate) fn handed_out(&self) -> T {
+        self.handed_out.load(Ordering::Acquire)
     }
 
     /// Takes a place for a socket; `None` when all are taken. Dropping it gives it back.

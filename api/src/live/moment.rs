@@ -26,6 +26,9 @@ pub(crate) enum Format {
     Batch,
 }
 
+/// Messages, shared by every connection that gets them.
+type Texts = Arc<[Arc<str>]>;
+
 /// The events of one target and channel.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -33,11 +36,11 @@ pub(crate) struct Part {
     pub(crate) channel: Channel,
     events: Vec<Event>,
     /// One slot a spelling.
-    rendered: Box<[OnceLock<Arc<[Arc<str>]>>]>,
+    rendered: Box<[OnceLock<Texts>]>,
 }
 
 impl Part {
-    fn render(&self, spellings: &Spellings, spelling: u8) -> &Arc<[Arc<str>]> {
+    fn render(&self, spellings: &Spellings, spelling: u8) -> &Texts {
         let slot = usize::from(spelling).min(self.rendered.len() - 1);
         self.rendered[slot].get_or_init(|| {
             let text = match self.target {

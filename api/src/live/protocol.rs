@@ -94,7 +94,7 @@ pub(crate) fn pong() -> String {
     json!({"type": "pong", "timestamp": now()}).to_string()
 }
 
-/// The server's own sign of life, with the T it is at.
+/// The server's own sign of life, with the T up to which the client has everything: good for `since`.
 pub(crate) fn heartbeat(t: model::time::T) -> String {
     json!({"type": "heartbeat", "t": t, "timestamp": now()}).to_string()
 }

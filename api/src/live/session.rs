@@ -95,14 +95,15 @@ impl Session {
     ) -> Ended<std::convert::Infallible> {
         self.send(&[hello.into()]).await?;
         self.start(since).await?;
-        let (stop, config) = (self.stop.clone(), self.hub.config.clone());
+        let config = self.hub.config.clone();
+        let mut stopped = std::pin::pin!(self.stop.clone().cancelled_owned());
         let mut heartbeat = interval(config.heartbeat.0.max(std::time::Duration::from_millis(1)));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.reset();
         let mut heard = Instant::now();
         loop {
             tokio::select! {
-                () = stop.clone().cancelled_owned() => return Err(End::Stopping),
+                () = &mut stopped => return Err(End::Stopping),
                 moment = self.moments.recv() => self.moment(moment).await?,
                 message = stream.next() => {
                     heard = Instant::now();
@@ -116,7 +117,7 @@ impl Session {
                     if heard.elapsed() > config.idle_timeout.0 {
                         return Err(End::Idle);
                     }
-                    let text = protocol::heartbeat(self.hub.t());
+                    let text = protocol::heartbeat(self.reached());
                     self.write(vec![Message::text(text), Message::ping(Vec::new())]).await?;
                 }
             }
@@ -134,6 +135,15 @@ impl Session {
             Some((_, Start::TooOld)) => self.resync("since is too old").await,
             None => self.snapshot(0).await,
         }
+    }
+
+    /// The T up to which the client has everything, so that it may resume from there. Moves on in quiet markets too.
+    fn reached(&mut self) -> T {
+        let handed_out = self.hub.handed_out();
+        if self.moments.is_empty() {
+            self.position = self.position.max(handed_out);
+        }
+        self.position
     }
 
     async fn resync(&mut self, reason: &str) -> Ended<()> {
@@ -244,12 +254,12 @@ impl Session {
         let metrics = &self.hub.metrics;
         metrics.websocket_frames.inc_by(texts.len() as u64);
         metrics.websocket_bytes.inc_by(texts.iter().map(|text| text.len() as u64).sum());
-        let messages = texts.iter().map(|text| Message::text(&**text)).collect();
-        self.write(messages).await
+        self.write(texts.iter().map(|text| Message::text(&**text)).collect()).await
     }
 
     /// Writes messages as one flush, or ends the session when the client does not take them.
     async fn write(&mut self, messages: Vec<Message>) -> Ended<()> {
+        let stopped = self.stop.clone().cancelled_owned();
         let sink = &mut self.sink;
         let write = async {
             for message in messages {
@@ -265,7 +275,7 @@ impl Session {
                 Ok(Err(_)) => Err(End::Gone),
                 Err(_) => Err(End::Slow),
             },
-            () = self.stop.clone().cancelled_owned() => Err(End::Stopping),
+            () = stopped => Err(End::Stopping),
         }
     }
 }

@@ -159,8 +159,9 @@ export class Market {
   }
 
   figures(book) {
+    const all = [...book.bars.values()].sort((a, b) => a.start - b.start);
     for (const window of [5, 60, 1440]) {
-      const bars = [...book.bars.values()].filter((bar) => bar.start > this.t - window * MINUTE).sort((a, b) => a.start - b.start);
+      const bars = all.filter((bar) => bar.start > this.t - window * MINUTE);
       const [first, last] = [bars[0], bars.at(-1)];
       if (!first || !last) {
         book.kpis.delete(window);

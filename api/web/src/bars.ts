@@ -26,6 +26,8 @@ export interface Bar {
 /** From this long after its end on, a bar that changes was revised: ticks of a minute arrive a little out of order. */
 export const SETTLED_AFTER_MS = 15_000;
 
+const FIGURES = ["open", "high", "low", "close", "mean", "vwap", "volume", "count"] as const;
+
 export function barOf(wire: WireBar, t: number): Bar {
   const { open, high, low, close, mean, vwap, volume, count } = wire;
   const [start, end] = [Date.parse(wire.start), Date.parse(wire.end)];
@@ -67,7 +69,7 @@ export class Bars {
     if (Number.isNaN(this.floor)) this.floor = bar.start;
     const old = this.byStart.get(bar.start);
     if (old && old.t > bar.t) return true;
-    const same = old && old.close === bar.close && old.high === bar.high && old.low === bar.low;
+    const same = old && FIGURES.every((figure) => old[figure] === bar[figure]);
     const late = bar.t >= bar.end + SETTLED_AFTER_MS;
     if (late && old && !same) bar.revised = bar.t;
     else if (old) bar.revised = old.revised;

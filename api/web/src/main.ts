@@ -43,6 +43,7 @@ class Page {
   private readonly zonePicker = byId<HTMLSelectElement>("zone");
   private readonly seriesPicker = byId<HTMLSelectElement>("series");
   private readonly allAlerts = byId<HTMLInputElement>("alerts-all");
+  private readonly notices = byId<HTMLInputElement>("alerts-notices");
 
   private zones: Zone[] = [];
   private zonesTimer: ReturnType<typeof setTimeout> | undefined;
@@ -64,13 +65,16 @@ class Page {
     this.wanted = query.get("series") ?? "";
     this.granularity = GRANULARITIES.find(({ name }) => name === query.get("bars")) ?? GRANULARITIES[0]!;
     this.allAlerts.checked = query.get("alerts") === "all";
+    this.notices.checked = query.get("events") !== "off";
     this.zonePicker.addEventListener("change", () => this.chooseZone(this.zonePicker.value));
     this.seriesPicker.addEventListener("change", () => this.chooseSeries(this.seriesPicker.value));
-    this.allAlerts.addEventListener("change", () => {
-      this.alertsDirty = true;
-      this.remember();
-      this.touch();
-    });
+    for (const box of [this.allAlerts, this.notices]) {
+      box.addEventListener("change", () => {
+        this.alertsDirty = true;
+        this.remember();
+        this.touch();
+      });
+    }
     this.granularityPicker();
   }
 
@@ -196,6 +200,7 @@ class Page {
     if (this.wanted) url.searchParams.set("series", this.wanted);
     if (this.granularity !== GRANULARITIES[0]) url.searchParams.set("bars", this.granularity.name);
     if (this.allAlerts.checked) url.searchParams.set("alerts", "all");
+    if (!this.notices.checked) url.searchParams.set("events", "off");
     history.replaceState(null, "", url);
   }
 
@@ -245,12 +250,21 @@ class Page {
     this.drawPickers(rows, state);
     this.drawPrice(state, now);
     this.table.show(rows, this.zone, now);
-    this.correlations.show(rows.map(({ zone, state: { key } }) => ({ zone: zone.zone, key })), this.store.correlations.values());
+    this.correlations.show(this.correlationAxes(rows), this.store.correlations.values());
     if (this.alertsDirty) {
       this.alertsDirty = false;
-      const list = this.store.alertList(this.allAlerts.checked ? null : this.zone);
+      const list = this.store.alertList(this.allAlerts.checked ? null : this.zone, this.notices.checked);
       this.alerts.show(list, (zone) => this.timezone(zone), now);
     }
+  }
+
+  /** The zones' headline series; with one zone only, the series of its market. */
+  private correlationAxes(rows: readonly ZoneRow[]): { label: string; key: string }[] {
+    if (rows.length > 1) return rows.map(({ zone, state: { key } }) => ({ label: zone.zone, key }));
+    const market = this.chosen()?.series.market;
+    const series = this.store.ofZone(this.zone, this.headlines.get(this.zone));
+    const same = series.filter((state) => state.series.market === market).slice(0, 20);
+    return same.map((state) => ({ label: state.series.location, key: state.key }));
   }
 
   private drawPickers(rows: readonly ZoneRow[], state: SeriesState | undefined): void {

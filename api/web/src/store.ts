@@ -65,7 +65,7 @@ export class Store {
   apply(message: Message): Changes {
     const changes: Changes = { series: new Set(), alerts: [], correlations: false, past: new Set(), reset: false };
     if (message.type === "snapshot") {
-      this.forget();
+      this.forget(message.t);
       changes.reset = true;
       for (const event of message.events) this.event(event, changes);
       this.t = message.t;
@@ -96,14 +96,20 @@ export class Store {
     );
   }
 
-  /** Alerts, the newest first; those of `zone` (and for everybody), or all. */
-  alertList(zone: string | null): Alert[] {
-    const list = [...this.alerts.values()].filter((alert) => zone === null || alert.zone === zone || alert.zone === "*");
+  /** Alerts, the newest first; those of `zone` (and for everybody), or all; with what people and the market say, or without. */
+  alertList(zone: string | null, notices = true): Alert[] {
+    const wanted = (alert: Alert) => zone === null || alert.zone === zone || alert.zone === "*";
+    const list = [...this.alerts.values()].filter((alert) => wanted(alert) && (notices || isAlert(alert.found)));
     return list.sort((a, b) => b.time - a.time || b.changed - a.changed || a.id.localeCompare(b.id));
   }
 
-  // Bars stay until history replaces them, so that the chart does not go blank.
-  private forget(): void {
+  // Bars stay until history replaces them, so that the chart does not go blank; but not when time went back: a
+  // server that was started anew (a replay, say) tells another story, and an older one would pass for newer.
+  private forget(t: number): void {
+    if (t < this.t) {
+      this.series.clear();
+      this.byZone.clear();
+    }
     for (const state of this.series.values()) {
       state.price = null;
       state.kpis.clear();
@@ -177,9 +183,14 @@ export class Store {
     return kept;
   }
 
+  // Alerts and notices each have their own place, so that many of one never push out the other.
   private shedAlerts(): void {
     if (this.alerts.size <= ALERTS_KEPT) return;
-    for (const alert of this.alertList(null).slice(ALERTS_KEPT)) this.alerts.delete(alert.id);
+    const all = this.alertList(null);
+    for (const kind of [true, false]) {
+      const older = all.filter(({ found }) => isAlert(found) === kind).slice(ALERTS_KEPT);
+      for (const alert of older) this.alerts.delete(alert.id);
+    }
   }
 }
 

@@ -24,15 +24,17 @@ describe("bars", () => {
   it("mark what changed after it had settled, and only that", () => {
     const bars = new Bars(10);
     const end = 2 * MINUTE;
+    const revised = () => bars.get(MINUTE)?.revised;
     bars.put(bar(1, 10, end - 5_000));
     bars.put(bar(1, 11, end + SETTLED_AFTER_MS - 1));
-    expect(bars.get(MINUTE)?.revised).toBe(0);
-    bars.put({ ...bar(1, 11, end + SETTLED_AFTER_MS + 1), volume: 11 });
-    expect(bars.get(MINUTE)?.revised).toBe(0);
+    bars.put(bar(1, 11, end + SETTLED_AFTER_MS + 1));
+    expect(revised()).toBe(0);
     bars.put(bar(1, 12, end + 40_000));
-    expect(bars.get(MINUTE)?.revised).toBe(end + 40_000);
-    bars.put({ ...bar(1, 12, end + 50_000), volume: 12 });
-    expect(bars.get(MINUTE)?.revised).toBe(end + 40_000);
+    expect(revised()).toBe(end + 40_000);
+    bars.put(bar(1, 12, end + 50_000));
+    expect(revised()).toBe(end + 40_000);
+    bars.put({ ...bar(1, 12, end + 60_000), volume: 12, count: 5 });
+    expect(revised()).toBe(end + 60_000);
   });
 
   it("are not set back by an answer that is older than a change", () => {

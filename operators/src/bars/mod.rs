@@ -21,6 +21,8 @@
 mod intervals;
 mod minutes;
 mod refuse;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

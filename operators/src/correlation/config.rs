@@ -44,7 +44,7 @@ impl Default for Config {
             lags_min: vec![0, 5, 60],
             min_count: 10,
             locations: vec!["*".to_owned()],
-            max_series: 64,
+            max_series: 256,
             cross_market: false,
             refresh: Span::from_millis(5_000),
         }

@@ -5,6 +5,9 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilderSession;
 
+/// An open output port for records `R`.
+pub(super) type Port<'a, R> = OutputBuilderSession<'a, T, CapacityContainerBuilder<Vec<R>>>;
+
 /// Collects the output of all steps of one T. Reused between T's.
 pub struct Emit<Out, Side> {
     t: T,
@@ -107,9 +110,9 @@ impl<Out: 'static, Side: 'static> Emit<Out, Side> {
     pub(super) fn send(
         &mut self,
         changes_capability: &Capability<T>,
-        changes: &mut OutputBuilderSession<'_, T, CapacityContainerBuilder<Vec<(Out, T, isize)>>>,
+        changes: &mut Port<'_, (Out, T, isize)>,
         side_capability: &Capability<T>,
-        side: &mut OutputBuilderSession<'_, T, CapacityContainerBuilder<Vec<Side>>>,
+        side: &mut Port<'_, Side>,
     ) {
         if !self.changes.is_empty() {
             self.sizes.0 = self.changes.len();

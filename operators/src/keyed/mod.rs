@@ -26,15 +26,16 @@ use std::hash::Hash;
 use model::T;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::generic::operator::empty;
-use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 use timely::dataflow::operators::vec::Broadcast;
 use timely::dataflow::operators::{Capability, InputCapability};
 use timely::progress::frontier::MutableAntichain;
 use timely::progress::operate::FrontierInterest;
 
 use crate::hash::route;
+use emit::Port;
 use slots::Slots;
 
 pub use emit::Emit;
@@ -183,8 +184,6 @@ struct Engine<M: Machine, F> {
     emit: Emit<M::Out, M::Side>,
 }
 
-type Builder<R> = timely::container::CapacityContainerBuilder<Vec<R>>;
-
 impl<M: Machine, F: Fn(&M::In) -> M::Key> Engine<M, F> {
     fn new(machine: M, key: F) -> Self {
         Self { machine, key, slots: Slots::new(), pending: VecDeque::new(), held: None, emit: Emit::new() }
@@ -211,8 +210,8 @@ impl<M: Machine, F: Fn(&M::In) -> M::Key> Engine<M, F> {
     fn advance(
         &mut self,
         frontiers: &[MutableAntichain<T>],
-        changes: &mut OutputBuilderSession<'_, T, Builder<(M::Out, T, isize)>>,
-        side: &mut OutputBuilderSession<'_, T, Builder<M::Side>>,
+        changes: &mut Port<'_, (M::Out, T, isize)>,
+        side: &mut Port<'_, M::Side>,
     ) {
         let ended = frontiers.iter().all(MutableAntichain::is_empty);
         while let Some(t) = self.next(ended) {
@@ -250,8 +249,10 @@ impl<M: Machine, F: Fn(&M::In) -> M::Key> Engine<M, F> {
             if !moment.shared.is_empty() {
                 shared_changed = self.machine.share(t, &mut moment.shared);
             }
-            for record in moment.records.into_iter().flatten() {
-                self.slots.deliver((self.key)(&record), record);
+            for container in moment.records {
+                for record in container {
+                    self.slots.deliver((self.key)(&record), record);
+                }
             }
         }
         self.slots.due(t);

@@ -9,7 +9,7 @@ use model::T;
 /// `None` when it is gone. Holds for collections with at most one `-1` and one `+1` a key and T (all of ours).
 pub fn upserts<R, K: Ord>(updates: &mut Vec<(R, T, isize)>, key: impl Fn(&R) -> K, mut now: impl FnMut(K, Option<R>)) {
     if !updates.is_sorted_by(|a, b| (key(&a.0), a.2) <= (key(&b.0), b.2)) {
-        updates.sort_unstable_by(|a, b| (key(&a.0), a.2).cmp(&(key(&b.0), b.2)));
+        updates.sort_unstable_by_key(|(row, _, diff)| (key(row), *diff));
     }
     let mut rows = updates.drain(..).peekable();
     while let Some((row, _, diff)) = rows.next() {

@@ -18,6 +18,8 @@
 
 mod series;
 mod spread;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use differential_dataflow::{AsCollection, VecCollection};

@@ -48,8 +48,17 @@ fn width_ms(window_min: u32) -> i64 {
 }
 
 impl Series {
+    pub(super) fn new(windows: usize) -> Self {
+        Self { windows: (0..windows).map(|_| Window::default()).collect(), ..Self::default() }
+    }
+
+    /// The figures of one window.
+    pub(super) fn kpi(&mut self, window: usize, series: SeriesKey, window_min: u32) -> Option<Kpi> {
+        self.windows[window].kpi(&self.bars, self.now, series, window_min)
+    }
+
     /// Sets, replaces or removes the bar of a minute.
-    fn set(&mut self, start_ms: i64, new: Option<Minute>) {
+    pub(super) fn set(&mut self, start_ms: i64, new: Option<Minute>) {
         let at = match self.bars.back() {
             Some(last) if last.start_ms == start_ms => Ok(self.bars.len() - 1),
             Some(last) if last.start_ms < start_ms => Err(self.bars.len()),
@@ -104,7 +113,7 @@ impl Series {
     }
 
     /// Moves every window to T: bars whose minute has begun enter, bars a width old leave.
-    fn slide(&mut self, now_ms: i64, windows_min: &[u32]) {
+    pub(super) fn slide(&mut self, now_ms: i64, windows_min: &[u32]) {
         while self.bars.get(self.now).is_some_and(|bar| bar.start_ms <= now_ms) {
             self.now += 1;
             for window in &mut self.windows {
@@ -121,7 +130,7 @@ impl Series {
     }
 
     /// Drops the bars that have left every window.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         let gone = self.windows.iter().map(|window| window.from).min().unwrap_or(self.now);
         if gone > 0 {
             self.bars.drain(..gone);
@@ -131,7 +140,7 @@ impl Series {
     }
 
     /// When the next bar enters or leaves a window.
-    fn wake_ms(&self, windows_min: &[u32]) -> Option<i64> {
+    pub(super) fn wake_ms(&self, windows_min: &[u32]) -> Option<i64> {
         let leaves = self.windows.iter().zip(windows_min).filter(|(window, _)| window.from < self.now);
         let leaves = leaves.map(|(window, window_min)| self.bars[window.from].start_ms + width_ms(*window_min));
         leaves.chain(self.bars.get(self.now).map(|bar| bar.start_ms)).min()
@@ -155,7 +164,7 @@ impl Machine for Figures {
     ) -> Option<T> {
         let now_ms = i64::try_from(visit.t).unwrap_or(i64::MAX);
         if state.windows.is_empty() {
-            state.windows.resize_with(self.windows_min.len(), Window::default);
+            *state = Series::new(self.windows_min.len());
         }
         // First the fronts, so that changes meet windows that lie where they should; then what the changes bring in.
         state.slide(now_ms, &self.windows_min);
@@ -170,10 +179,10 @@ impl Machine for Figures {
             },
         );
         state.slide(now_ms, &self.windows_min);
-        for (window, window_min) in state.windows.iter_mut().zip(&self.windows_min) {
-            if std::mem::take(&mut window.changed) {
-                let kpi = window.kpi(&state.bars, state.now, *visit.key, *window_min);
-                out.side(Figure { series: *visit.key, window_min: *window_min, kpi });
+        for (number, window_min) in self.windows_min.iter().copied().enumerate() {
+            if std::mem::take(&mut state.windows[number].changed) {
+                let kpi = state.kpi(number, *visit.key, window_min);
+                out.side(Figure { series: *visit.key, window_min, kpi });
             }
         }
         state.forget();

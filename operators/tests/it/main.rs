@@ -4,6 +4,8 @@
 //! duplicate records; a night on which clocks change), with 1, 2 and 4 workers and random batching; `workload` makes
 //! the records, `oracle` recomputes. `driven` runs one operator by itself.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 mod anomaly;
 mod bars;
 mod bids;

@@ -121,7 +121,6 @@ async fn analytics() {
         "/api/market/prices/latest",
         "/api/market/prices/pjm/history",
         "/health",
-        "/livez",
         "/api/openapi.json",
     ] {
         assert!(!program.get(path).await.is_null(), "{path}");
@@ -138,10 +137,27 @@ async fn analytics() {
         assert_eq!(found, status, "{path}: {text}");
         assert!(text.contains(says), "{path}: {text}");
     }
-    for path in ["/api/docs", "/docs", "/metrics", "/readyz", "/"] {
+    for path in ["/livez", "/api/docs", "/docs", "/metrics", "/readyz", "/"] {
         let (status, text) = program.try_get(path).await;
         assert!(status < 400, "{path}: {status} {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_and_the_shell_ask_the_live_tables() {
+    let program = demo().await;
+    let run = |command: &str, args: &[&str]| {
+        let output =
+            std::process::Command::new(command).args(args).output().unwrap_or_else(|e| panic!("{command}: {e}"));
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (port, query) = (program.pgwire.to_string(), "SELECT count(*) > 0 FROM bars WHERE zone = 'PJM'");
+    let psql = ["-h", "127.0.0.1", "-p", &port, "-U", "optibid", "-d", "optibid", "-AtX", "-c", query];
+    assert_eq!(run("psql", &psql).trim(), "t");
+    let url = program.url("");
+    let shell = run(env!("CARGO_BIN_EXE_optibid"), &["sql", "--url", &url, "--format", "csv", "-c", query]);
+    assert!(shell.contains("true"), "{shell}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

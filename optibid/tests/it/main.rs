@@ -6,3 +6,4 @@ mod program;
 mod readers;
 mod real_files;
 mod recompute;
+mod servers;

@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running `optibid`; killed when dropped.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
-    pub port: u16,
-    pub pgwire: u16,
-    pub dir: tempfile::TempDir,
+    pub(crate) port: u16,
+    pub(crate) pgwire: u16,
+    pub(crate) dir: tempfile::TempDir,
     client: reqwest::Client,
 }
 
 /// A port that was free a moment ago.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Polls until `ready` yields something; panics with `what` when patience ends.
-pub async fn eventually<R>(what: &str, mut ready: impl AsyncFnMut() -> Option<R>) -> R {
+pub(crate) async fn eventually<R>(what: &str, mut ready: impl AsyncFnMut() -> Option<R>) -> R {
     let start = Instant::now();
     loop {
         if let Some(result) = ready().await {
@@ -36,7 +36,7 @@ pub async fn eventually<R>(what: &str, mut ready: impl AsyncFnMut() -> Option<R>
 
 impl Program {
     /// Starts `optibid ARGS` and waits until it answers.
-    pub async fn start(args: &[&str], sets: &[&str]) -> Self {
+    pub(crate) async fn start(args: &[&str], sets: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (port, pgwire) = (free_port(), free_port());
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
@@ -79,16 +79,16 @@ impl Program {
         program
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// GET that must answer 200 with JSON.
-    pub async fn get(&self, path: &str) -> serde_json::Value {
+    pub(crate) async fn get(&self, path: &str) -> serde_json::Value {
         let response = self.client.get(self.url(path)).send().await.unwrap();
         let status = response.status();
         let text = response.text().await.unwrap();
@@ -97,13 +97,13 @@ impl Program {
     }
 
     /// GET whatever the status.
-    pub async fn try_get(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn try_get(&self, path: &str) -> (u16, String) {
         let response = self.client.get(self.url(path)).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
     /// POST JSON with headers, whatever the status.
-    pub async fn post(&self, path: &str, body: &serde_json::Value, headers: &[(&str, &str)]) -> (u16, String) {
+    pub(crate) async fn post(&self, path: &str, body: &serde_json::Value, headers: &[(&str, &str)]) -> (u16, String) {
         let mut request = self.client.post(self.url(path)).json(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -113,7 +113,7 @@ impl Program {
     }
 
     /// Rows of a query, as text by column.
-    pub async fn sql(&self, query: &str) -> Vec<HashMap<String, String>> {
+    pub(crate) async fn sql(&self, query: &str) -> Vec<HashMap<String, String>> {
         let body = serde_json::json!({ "query": query });
         let request = self.client.post(self.url("/api/sql")).header("accept", "text/csv").json(&body);
         let response = request.send().await.unwrap();
@@ -124,26 +124,24 @@ impl Program {
         reader.deserialize().collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{query}: {error}: {text}"))
     }
 
-    /// A metric's value, summed over its labels.
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// The value of the metric that `series` names with its labels, `name{label="value"}`; 0 before it is first counted.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
         let (_, text) = self.try_get("/metrics").await;
-        text.lines()
-            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok());
+        value.unwrap_or(0.0)
     }
 
     /// Waits until the dataflow has accounted for `records` tick records.
-    pub async fn received(&self, records: u64) {
+    pub(crate) async fn received(&self, records: u64) {
         eventually(&format!("{records} records"), async || {
-            let received = self.metric("optibid_pipeline_ticks_received_total").await;
+            let received = self.metric("optibid_pipeline_ticks_total{disposition=\"received\"}").await;
             (received >= records as f64).then_some(())
         })
         .await;
     }
 
     /// Sends Ctrl-C and returns the exit code and how long it took.
-    pub async fn interrupt(&mut self) -> (Option<i32>, Duration) {
+    pub(crate) async fn interrupt(&mut self) -> (Option<i32>, Duration) {
         let start = Instant::now();
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());

@@ -12,14 +12,14 @@ use crate::recompute::Price;
 const MINUTE: i64 = 60_000;
 
 /// The real data stands beside the checkout; `OPTIBID_DATA` says otherwise.
-pub fn data() -> PathBuf {
+pub(crate) fn data() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let data = std::env::var_os("OPTIBID_DATA").map_or(beside, PathBuf::from);
     assert!(data.is_dir(), "no market data at {}: set OPTIBID_DATA to the folder that holds it", data.display());
     data
 }
 
-pub fn files(folder: &str, matches: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &str, matches: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(data().join(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -41,7 +41,7 @@ fn micros(text: &str) -> i64 {
 
 /// NYISO real-time zonal prices of October 2016 (EDT, UTC−4): a row is stamped with the end of its interval,
 /// which began where the zone's previous one ended.
-pub fn nyiso_real_time(paths: &[PathBuf]) -> Vec<Price> {
+pub(crate) fn nyiso_real_time(paths: &[PathBuf]) -> Vec<Price> {
     let mut ends: BTreeMap<String, BTreeMap<i64, i64>> = BTreeMap::new();
     for path in paths {
         for row in csv::Reader::from_path(path).unwrap().records() {
@@ -64,7 +64,7 @@ pub fn nyiso_real_time(paths: &[PathBuf]) -> Vec<Price> {
 }
 
 /// PJM hourly LMPs: UTC start of the hour, current rows only.
-pub fn pjm(path: &Path, market: &'static str) -> Vec<Price> {
+pub(crate) fn pjm(path: &Path, market: &'static str) -> Vec<Price> {
     let mut reader = csv::Reader::from_path(path).unwrap();
     let columns: HashMap<String, usize> =
         reader.headers().unwrap().iter().enumerate().map(|(i, name)| (name.to_owned(), i)).collect();
@@ -84,7 +84,7 @@ pub fn pjm(path: &Path, market: &'static str) -> Vec<Price> {
 }
 
 /// AEMO MMS zip of DISPATCHPRICE or TRADINGPRICE: D rows, interval ending, UTC+10 all year, INTERVENTION 0.
-pub fn aemo(path: &Path, interval_min: i64, market: &'static str) -> Vec<Price> {
+pub(crate) fn aemo(path: &Path, interval_min: i64, market: &'static str) -> Vec<Price> {
     let mut archive = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
     let mut text = String::new();
     archive.by_index(0).unwrap().read_to_string(&mut text).unwrap();
@@ -112,7 +112,7 @@ pub fn aemo(path: &Path, interval_min: i64, market: &'static str) -> Vec<Price> 
 }
 
 /// IEX real-time market: block n of the delivery date starts (n − 1) × 15 min after local midnight, UTC+05:30.
-pub fn iex(path: &Path) -> Vec<Price> {
+pub(crate) fn iex(path: &Path) -> Vec<Price> {
     let file: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut prices = Vec::new();
     for day in file["Delivery_Date_Details"].as_array().unwrap() {

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 
 /// One interval price, as an independent reader sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Price {
-    pub zone: String,
-    pub location: String,
-    pub market: &'static str,
+pub(crate) struct Price {
+    pub(crate) zone: String,
+    pub(crate) location: String,
+    pub(crate) market: &'static str,
     /// Start of the interval, UTC ms.
-    pub start_ms: i64,
+    pub(crate) start_ms: i64,
     /// Currency per MWh × 10⁶.
-    pub micros: i64,
+    pub(crate) micros: i64,
 }
 
-pub type Series = (String, String, &'static str);
+pub(crate) type Series = (String, String, &'static str);
 
 /// Prices by series and start of the minute bar; the few that share a minute stay in order.
-pub fn minutes(prices: &[Price]) -> BTreeMap<Series, BTreeMap<i64, Vec<i64>>> {
+pub(crate) fn minutes(prices: &[Price]) -> BTreeMap<Series, BTreeMap<i64, Vec<i64>>> {
     let mut sorted = prices.to_vec();
     sorted.sort_by_key(|price| price.start_ms);
     let mut all: BTreeMap<Series, BTreeMap<i64, Vec<i64>>> = BTreeMap::new();
@@ -35,16 +35,16 @@ pub fn minutes(prices: &[Price]) -> BTreeMap<Series, BTreeMap<i64, Vec<i64>>> {
 
 /// (open, high, low, close, mean, count) in currency per MWh.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ohlc {
-    pub open: f64,
-    pub high: f64,
-    pub low: f64,
-    pub close: f64,
-    pub mean: f64,
-    pub count: usize,
+pub(crate) struct Ohlc {
+    pub(crate) open: f64,
+    pub(crate) high: f64,
+    pub(crate) low: f64,
+    pub(crate) close: f64,
+    pub(crate) mean: f64,
+    pub(crate) count: usize,
 }
 
-pub fn ohlc(values: &[i64]) -> Ohlc {
+pub(crate) fn ohlc(values: &[i64]) -> Ohlc {
     let unit = |micros: i64| micros as f64 / 1e6;
     let sum: f64 = values.iter().map(|micros| unit(*micros)).sum();
     Ohlc {
@@ -58,7 +58,7 @@ pub fn ohlc(values: &[i64]) -> Ohlc {
 }
 
 /// Bars of buckets that start at `bucket(start)`.
-pub fn bars(minutes: &BTreeMap<i64, Vec<i64>>, bucket: impl Fn(i64) -> i64) -> BTreeMap<i64, Ohlc> {
+pub(crate) fn bars(minutes: &BTreeMap<i64, Vec<i64>>, bucket: impl Fn(i64) -> i64) -> BTreeMap<i64, Ohlc> {
     let mut buckets: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for (start, values) in minutes {
         buckets.entry(bucket(*start)).or_default().extend(values);
@@ -68,17 +68,17 @@ pub fn bars(minutes: &BTreeMap<i64, Vec<i64>>, bucket: impl Fn(i64) -> i64) -> B
 
 /// Key figures at T over (T − window, T] by bar start.
 #[derive(Debug)]
-pub struct Kpi {
-    pub last: f64,
-    pub change: f64,
-    pub min: f64,
-    pub max: f64,
-    pub mean: f64,
-    pub count: usize,
-    pub volatility: Option<f64>,
+pub(crate) struct Kpi {
+    pub(crate) last: f64,
+    pub(crate) change: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) mean: f64,
+    pub(crate) count: usize,
+    pub(crate) volatility: Option<f64>,
 }
 
-pub fn kpi(minutes: &BTreeMap<i64, Vec<i64>>, t_ms: i64, window_min: i64) -> Option<Kpi> {
+pub(crate) fn kpi(minutes: &BTreeMap<i64, Vec<i64>>, t_ms: i64, window_min: i64) -> Option<Kpi> {
     let window: Vec<Ohlc> =
         minutes.range(t_ms - window_min * 60_000 + 1..=t_ms).map(|(_, values)| ohlc(values)).collect();
     let values: Vec<i64> =
@@ -102,7 +102,7 @@ pub fn kpi(minutes: &BTreeMap<i64, Vec<i64>>, t_ms: i64, window_min: i64) -> Opt
 }
 
 /// Pearson's r over closed minutes in (T − 60 s − window, T − 60 s], `b` lagging by `lag_min`: (n, r).
-pub fn correlation(
+pub(crate) fn correlation(
     a: &BTreeMap<i64, Vec<i64>>,
     b: &BTreeMap<i64, Vec<i64>>,
     t_ms: i64,

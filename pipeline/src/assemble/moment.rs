@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::batch::Counts;
-use model::{
-    Anomaly, BarRow, Batch, Correlation, DeadLetter, Kpi, LiveBid, LocationName, Notice, PartitionId, Rule, T, TickRow,
-};
+use model::{Anomaly, BarRow, Batch, Correlation, DeadLetter, Kpi, LiveBid, Notice, PartitionId, Rule, T, TickRow};
 
 use super::alerts::Alerts;
 use super::changes::changes;
@@ -17,7 +15,6 @@ pub(super) struct Moment {
     /// Workers that have bound to this T; none for a time that was not minted.
     workers: usize,
     pub(super) offsets: BTreeMap<PartitionId, i64>,
-    pub(super) names: Vec<LocationName>,
     pub(super) notices: Vec<Notice>,
     pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) counts: Counts,
@@ -35,21 +32,34 @@ impl Moment {
     pub(super) fn bound(&mut self, mut bound: Bound) {
         self.workers += 1;
         self.offsets.extend(bound.offsets);
-        self.names.append(&mut bound.names);
         self.notices.append(&mut bound.notices);
         self.dead_letters.append(&mut bound.dead_letters);
         self.counts.received += bound.received;
         self.counts.dead_letters += bound.refused;
     }
 
+    /// Adds a later moment.
+    pub(super) fn absorb(&mut self, mut later: Self) {
+        self.workers += later.workers;
+        self.offsets.append(&mut later.offsets);
+        self.notices.append(&mut later.notices);
+        self.dead_letters.append(&mut later.dead_letters);
+        self.counts.add(&later.counts);
+        self.ticks.append(&mut later.ticks);
+        self.bars.append(&mut later.bars);
+        self.kpis.append(&mut later.kpis);
+        self.anomalies.append(&mut later.anomalies);
+        self.correlations.append(&mut later.correlations);
+        self.bids.append(&mut later.bids);
+        self.rules.append(&mut later.rules);
+    }
+
     pub(super) fn is_minted(&self) -> bool {
         self.workers > 0
     }
 
-    /// The batch of this T. Everything sorted, so that it does not depend on the number of workers.
+    /// The batch of this T, without names. Everything sorted, so that it does not depend on the number of workers.
     pub(super) fn into_batch(mut self, t: T, alerts: &mut Alerts) -> Batch {
-        self.names.sort_unstable();
-        self.names.dedup_by_key(|name| name.id);
         self.notices.sort_unstable_by(|a, b| (a.event_ms, &a.id).cmp(&(b.event_ms, &b.id)));
         self.dead_letters.sort_unstable_by(|a, b| {
             (&a.topic, a.partition, a.offset, a.row).cmp(&(&b.topic, b.partition, b.offset, b.row))
@@ -61,7 +71,7 @@ impl Moment {
         });
         Batch {
             t,
-            names: self.names,
+            names: Vec::new(),
             ticks: self.ticks.into(),
             bars: changes(self.bars, |row| row.key),
             kpis: changes(self.kpis, model::Kpi::key),

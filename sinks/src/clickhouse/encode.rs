@@ -57,3 +57,26 @@ fn stream(rows: &RecordBatch) -> Result<Bytes, Error> {
     writer.write(rows)?;
     Ok(writer.into_inner()?.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn a_run_is_one_block_a_table_and_the_same_run_has_the_same_tokens() {
+        let (context, batch) = sample::batch();
+        let tokens = |batch: Arc<Batch>| -> Vec<String> {
+            blocks(&context, &[batch]).unwrap().into_iter().map(|block| block.token).collect()
+        };
+        let first = tokens(Arc::clone(&batch));
+        let names: Vec<&str> = first.iter().map(|token| token.rsplit_once(':').unwrap().0).collect();
+        let t = sample::T;
+        assert_eq!(names, [format!("bars:{t}-{t}"), format!("anomalies:{t}-{t}"), format!("dead_letters:{t}-{t}")]);
+        assert_eq!(first, tokens(Arc::clone(&batch)));
+        let mut other = Batch::clone(&batch);
+        other.bars.pop();
+        let second = tokens(Arc::new(other));
+        assert!(first[0] != second[0] && first[1] == second[1]);
+    }
+}

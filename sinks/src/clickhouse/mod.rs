@@ -69,7 +69,10 @@ impl Sink for ClickHouse {
 
     async fn write(&mut self, batches: &[Arc<Batch>]) -> Result<(), Error> {
         self.context.learn(batches);
-        for block in encode::blocks(&self.context, batches)? {
+        // A run is large here: encoding it would hold up whoever shares this thread.
+        let (context, run) = (self.context.clone(), batches.to_vec());
+        let blocks = tokio::task::spawn_blocking(move || encode::blocks(&context, &run)).await??;
+        for block in blocks {
             self.insert(&block).await?;
         }
         Ok(())

@@ -3,8 +3,8 @@
 //! | topic (under the prefix) | key | value |
 //! |---|---|---|
 //! | `changelog.bars`, `.kpis`, `.anomalies`, `.correlations`, `.bids` | key columns joined by `\|` | JSON row; nothing for a removal |
-//! | `changelog.moments` | partition-independent: `moment` | `{"t":T,"first_t":T,"rows":{"bars":n,…}}` |
-//! | `deadletters` | `topic/partition/offset/row` | JSON with the bytes in base64 |
+//! | `changelog.moments` | `moment` | `{"t":T,"first_t":T,"batches":n,"rows":n}` |
+//! | `deadletters` | `topic/partition/offset/row` | JSON; `size` of the record, its (first 512 KiB of) `bytes` in base64 |
 //!
 //! Header `t` on every message is the T it was closed at. A reader knows whole moments by the marker: once it has
 //! read the marker for T, everything up to T has been written before it.
@@ -20,6 +20,9 @@ use crate::{Context, Error};
 
 /// Tables with a changelog.
 pub(super) const TABLES: [Table; 5] = [Table::Bars, Table::Kpis, Table::Anomalies, Table::Correlations, Table::Bids];
+
+/// Bytes of a refused record that a dead letter carries: a message must stay below the usual limit of 1 MB.
+const DEAD_LETTER_BYTES: usize = 512 << 10;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +62,11 @@ pub(super) fn messages(context: &Context, prefix: &str, batches: &[Arc<Batch>]) 
     }
     for batch in batches {
         for letter in &batch.dead_letters {
+            let kept = &letter.bytes[..letter.bytes.len().min(DEAD_LETTER_BYTES)];
             let value = serde_json::json!({
                 "t": batch.t, "topic": letter.topic, "partition": letter.partition, "offset": letter.offset,
-                "row": letter.row, "reason": letter.reason, "detail": letter.detail, "bytes": base64(&letter.bytes),
+                "row": letter.row, "reason": letter.reason, "detail": letter.detail, "size": letter.bytes.len(),
+                "bytes": base64(kept),
             });
             messages.push(Message {
                 topic: dead_letters_topic(prefix),
@@ -154,5 +159,48 @@ mod tests {
         for (plain, encoded) in vectors {
             assert_eq!(base64(plain.as_bytes()), encoded);
         }
+    }
+
+    #[test]
+    fn a_batch_is_keyed_rows_tombstones_and_dead_letters() {
+        let (context, batch) = crate::sample::batch();
+        let messages = messages(&context, "p", std::slice::from_ref(&batch)).unwrap();
+        let lines: Vec<String> = messages
+            .iter()
+            .map(|message| {
+                let value = message.value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
+                format!("{} {} {}", message.topic, message.key, value.unwrap_or_else(|| "gone".to_owned()))
+            })
+            .collect();
+        let bar = concat!(
+            r#"{"t":"2025-11-18T10:00:00Z","zone":"PJM","location":"PJM","market":"CONTINUOUS","granularity":"1m","#,
+            r#""start_time":"2025-11-18T09:59:00Z","end_time":"2025-11-18T10:00:00Z","open":52.5,"high":52.5,"low":52.5,"#,
+            r#""close":52.5,"mean":52.5,"vwap":52.5,"volume":1.0,"count":1,"first_time":"2025-11-18T09:59:00.500Z","#,
+            r#""last_time":"2025-11-18T09:59:00.500Z","currency":"USD","sum_price":"52500000","#,
+            r#""sum_price_sq":"2756250000000000","sum_price_volume":"52500000000","removed":false}"#
+        );
+        assert_eq!(lines[0], format!("p.changelog.bars PJM|PJM|CONTINUOUS|1m|1763459940000 {bar}"));
+        assert_eq!(lines[1], "p.changelog.bars PJM|PJM|CONTINUOUS|1h|1763456400000 gone");
+        assert!(lines[2].starts_with("p.changelog.anomalies 0000000000000abc {"), "{}", lines[2]);
+        let letter = concat!(
+            r#"{"bytes":"e29vcHM=","detail":"no JSON","offset":7,"partition":3,"reason":"malformed","row":0,"size":5,"#,
+            r#""t":1763460000000,"topic":"optibid.ticks.pjm"}"#
+        );
+        assert_eq!(lines[3], format!("p.deadletters optibid.ticks.pjm/3/7/0 {letter}"));
+        assert!(messages.iter().all(|message| message.headers[0] == ("t", "1763460000000".to_owned())));
+        let marker = marker("p", &[batch]).unwrap();
+        assert_eq!((marker.topic.as_str(), marker.key.as_str()), ("p.changelog.moments", "moment"));
+        assert_eq!(marker.value.unwrap(), br#"{"batches":1,"first_t":1763460000000,"rows":4,"t":1763460000000}"#);
+    }
+
+    #[test]
+    fn a_large_refused_record_is_cut_to_what_a_broker_takes() {
+        let (context, batch) = crate::sample::batch();
+        let mut batch = model::Batch::clone(&batch);
+        batch.dead_letters[0].bytes = vec![b'x'; 1 << 20];
+        let messages = messages(&context, "p", &[Arc::new(batch)]).unwrap();
+        let letter = messages.last().unwrap().value.as_ref().unwrap();
+        assert!(letter.len() < 1_000_000, "{}", letter.len());
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(letter).unwrap()["size"], 1 << 20);
     }
 }

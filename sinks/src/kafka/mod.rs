@@ -42,14 +42,7 @@ impl std::fmt::Debug for Kafka {
 impl Kafka {
     /// A sink that will connect when first used.
     pub fn new(config: Config, context: Context) -> Result<Self, Error> {
-        let mut settings = client_config(&config);
-        settings
-            .set("enable.idempotence", "true")
-            .set("compression.type", &config.compression)
-            .set("linger.ms", "5")
-            .set("delivery.timeout.ms", config.driver.write_timeout.millis().max(1_000).to_string());
-        settings.extend(config.properties.clone());
-        let producer = settings.create()?;
+        let producer = producer(&config)?;
         Ok(Self { config, context, producer })
     }
 
@@ -100,6 +93,17 @@ impl Kafka {
     }
 }
 
+fn producer(config: &Config) -> Result<FutureProducer, Error> {
+    let mut settings = client_config(config);
+    settings
+        .set("enable.idempotence", "true")
+        .set("compression.type", &config.compression)
+        .set("linger.ms", "5")
+        .set("delivery.timeout.ms", config.driver.write_timeout.millis().max(1_000).to_string());
+    settings.extend(config.properties.clone());
+    Ok(settings.create()?)
+}
+
 fn client_config(config: &Config) -> ClientConfig {
     let mut settings = ClientConfig::new();
     settings.set("bootstrap.servers", &config.bootstrap_servers).set("client.id", "optibid-changelog");
@@ -125,6 +129,12 @@ impl Sink for Kafka {
 
     async fn write(&mut self, batches: &[Arc<Batch>]) -> Result<(), Error> {
         self.context.learn(batches);
+        // An idempotent producer that has lost its thread never sends again: the next one starts a new thread, and what
+        // is sent twice leaves the same newest values.
+        if let Some((code, reason)) = self.producer.client().fatal_error() {
+            tracing::warn!(%code, reason, "producer is made anew");
+            self.producer = producer(&self.config)?;
+        }
         self.send(&encode::messages(&self.context, &self.config.prefix, batches)?).await?;
         if let Some(marker) = encode::marker(&self.config.prefix, batches) {
             self.send(&[marker]).await?;

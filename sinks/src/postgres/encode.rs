@@ -61,3 +61,31 @@ fn escape(text: &mut String, value: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
+
+    use super::*;
+
+    #[test]
+    fn rows_are_copy_text() {
+        let rows = RecordBatch::try_from_iter([
+            ("name", Arc::new(StringArray::from(vec![Some("tab\there \\ line\nend"), None])) as _),
+            ("price", Arc::new(Float64Array::from(vec![-0.1, 1e9])) as _),
+            ("count", Arc::new(Int64Array::from(vec![i64::MIN, 7])) as _),
+            ("removed", Arc::new(BooleanArray::from(vec![true, false])) as _),
+            ("t", Arc::new(TimestampMillisecondArray::from(vec![0, 1_764_453_600_123]).with_timezone("UTC")) as _),
+            ("bytes", Arc::new(BinaryArray::from(vec![b"\x00\xff".as_slice(), b""])) as _),
+        ])
+        .unwrap();
+        assert_eq!(column_list(&rows), r#""name", "price", "count", "removed", "t", "bytes""#);
+        let expected = concat!(
+            "tab\\there \\\\ line\\nend\t-0.1\t-9223372036854775808\tt\t1970-01-01T00:00:00.000Z\t\\\\x00ff\n",
+            "\\N\t1000000000\t7\tf\t2025-11-29T22:00:00.123Z\t\\\\x\n",
+        );
+        assert_eq!(String::from_utf8(copy_text(&rows).unwrap()).unwrap(), expected);
+    }
+}

@@ -234,3 +234,52 @@ fn number(rows: &RecordBatch, column: &str, row: usize) -> Result<i64, Error> {
         _ => Err(Error::Schema(format!("column {column} is no whole number"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn a_batch_is_a_price_a_board_entry_streams_and_messages() {
+        let (context, batch) = sample::batch();
+        let ops = encode(&context, &Config::default(), &[batch]).unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let fields = vec![
+            pair("price", "52.5"),
+            pair("start_time", "2025-11-18T09:59:00.000Z"),
+            pair("end_time", "2025-11-18T10:00:00.000Z"),
+            pair("open", "52.5"),
+            pair("high", "52.5"),
+            pair("low", "52.5"),
+            pair("close", "52.5"),
+            pair("mean", "52.5"),
+            pair("vwap", "52.5"),
+            pair("volume", "1"),
+            pair("count", "1"),
+            pair("last_time", "2025-11-18T09:59:00.500Z"),
+            pair("currency", "USD"),
+        ];
+        let (series, start_ms) = ("PJM:PJM:CONTINUOUS".to_owned(), sample::T as i64 - 60_000);
+        // The hourly bar is no price: only the minute bar is here.
+        assert_eq!(ops[0], Op::Price { series, t: sample::T, start_ms, fields: Some(fields.clone()) });
+        let Op::Board { board: "alerts:current", id, date_ms, value: Some(value), .. } = &ops[1] else {
+            panic!("{:?}", ops[1])
+        };
+        assert_eq!((id.as_str(), *date_ms), ("0000000000000abc", start_ms));
+        assert!(String::from_utf8_lossy(value).contains(r#""state":"raised""#));
+        assert_eq!(ops[2], Op::Append { stream: "history:PJM:PJM:CONTINUOUS".to_owned(), t: sample::T, n: 0, fields });
+        assert!(matches!(&ops[3], Op::Append { stream, n: 0, .. } if stream == "alerts"));
+        let channels: Vec<&str> = ops[4..]
+            .iter()
+            .map(|op| match op {
+                Op::Publish { channel, payload, .. } => {
+                    assert!(payload.starts_with(br#"{"t":1763460000000,"rows":[{"#) && payload.ends_with(b"}]}"));
+                    channel.as_str()
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(channels, ["optibid:changes:prices:PJM", "optibid:changes:alerts:PJM"]);
+    }
+}

@@ -51,7 +51,7 @@ DECLARE
     dropped integer := 0;
 BEGIN
     FOR part IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = name::regclass LOOP
-        IF to_timestamp(right(part::text, 7) || ' UTC', 'YYYY_MM TZ') + interval '1 month' <= before_time THEN
+        IF (to_date(right(part::text, 7), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC' <= before_time THEN
             EXECUTE format('DROP TABLE %s', part);
             dropped := dropped + 1;
         END IF;

@@ -40,7 +40,7 @@ pub(crate) struct File {
     pub(crate) last_t: T,
 }
 
-type Listing = (Instant, Arc<[File]>);
+type Listing = (Instant, T, Arc<[File]>);
 
 /// The folder.
 #[derive(Debug)]
@@ -88,17 +88,23 @@ impl History {
     pub(crate) async fn newest_t(&self) -> Result<T, object_store::Error> {
         let mut newest = 0;
         for table in Table::ALL {
-            let files = self.files(table, false).await?;
+            let files = self.files(table, 0, false).await?;
             newest = files.iter().map(|file| file.last_t).filter(|t| *t != T::MAX).fold(newest, T::max);
         }
         Ok(newest)
     }
 
-    /// Every file of a table by day and T. `afresh` asks the store even if a listing is at hand.
-    pub(crate) async fn files(&self, table: Table, afresh: bool) -> Result<Arc<[File]>, object_store::Error> {
+    /// Every file of a table by day and T, at least those written up to `written_t`. `afresh` asks the store even if a listing is at hand.
+    pub(crate) async fn files(
+        &self,
+        table: Table,
+        written_t: T,
+        afresh: bool,
+    ) -> Result<Arc<[File]>, object_store::Error> {
         if !afresh
-            && let Some((at, files)) = self.listings.lock().get(&table)
+            && let Some((at, known_t, files)) = self.listings.lock().get(&table)
             && at.elapsed() < self.ttl
+            && *known_t >= written_t
         {
             return Ok(Arc::clone(files));
         }
@@ -112,7 +118,7 @@ impl History {
         let mut files: Vec<File> = objects.into_iter().filter_map(|object| File::parse(&folder, object)).collect();
         files.sort_by(|a, b| (a.day, a.first_t, &a.object.location).cmp(&(b.day, b.first_t, &b.object.location)));
         let files: Arc<[File]> = files.into();
-        self.listings.lock().insert(table, (Instant::now(), Arc::clone(&files)));
+        self.listings.lock().insert(table, (Instant::now(), written_t, Arc::clone(&files)));
         Ok(files)
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Scan {
     pub(crate) by_day: bool,
     /// The snapshot's T: newer versions do not exist yet.
     pub(crate) t: T,
+    /// Up to which T the snapshot relies on the history.
+    pub(crate) written_t: T,
     /// Counters.
     pub(crate) metrics: Metrics,
 }
@@ -46,7 +48,7 @@ pub(crate) struct Scan {
 impl Scan {
     /// The files that may hold matching versions.
     pub(crate) async fn files(&self, afresh: bool) -> Result<Vec<File>> {
-        let all = self.history.files(self.table, afresh).await.map_err(to_datafusion)?;
+        let all = self.history.files(self.table, self.written_t, afresh).await.map_err(to_datafusion)?;
         let needed = |file: &&File| {
             (!self.by_day || self.wanted.admits_day(file.day))
                 && self.wanted.admits_t(file.last_t)

@@ -101,11 +101,13 @@ impl Wanted {
             }
             return;
         }
-        let Some((floor, ceiling)) = millis_of(value) else { return };
+        let Some((floor, exact)) = millis_of(value) else { return };
         let (from, to) = match op {
-            Operator::Eq => (floor, ceiling),
-            Operator::Gt | Operator::GtEq => (floor, i64::MAX),
-            Operator::Lt | Operator::LtEq => (i64::MIN, ceiling),
+            Operator::Eq => (floor, floor),
+            Operator::Gt => (floor.saturating_add(1), i64::MAX),
+            Operator::GtEq => (if exact { floor } else { floor.saturating_add(1) }, i64::MAX),
+            Operator::Lt => (i64::MIN, if exact { floor.saturating_sub(1) } else { floor }),
+            Operator::LtEq => (i64::MIN, floor),
             _ => return,
         };
         if column == time_column {
@@ -126,15 +128,20 @@ impl Wanted {
     }
 }
 
-/// The column behind casts between timestamp units or text encodings, which keep the order.
+/// The column behind casts to finer timestamp units or between text encodings, which change no comparison.
 fn column_of(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Column(column) => Some(&column.name),
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
             use arrow::datatypes::DataType::{Dictionary, LargeUtf8, Timestamp, Utf8, Utf8View};
-            matches!(field.data_type(), Timestamp(..) | Utf8 | LargeUtf8 | Utf8View | Dictionary(..))
-                .then(|| column_of(expr))
-                .flatten()
+            use arrow::datatypes::TimeUnit::{Microsecond, Millisecond, Nanosecond};
+            // A cast to seconds would cut milliseconds off.
+            matches!(
+                field.data_type(),
+                Timestamp(Millisecond | Microsecond | Nanosecond, _) | Utf8 | LargeUtf8 | Utf8View | Dictionary(..)
+            )
+            .then(|| column_of(expr))
+            .flatten()
         }
         _ => None,
     }
@@ -155,20 +162,16 @@ fn text_of(value: &ScalarValue) -> Option<String> {
     }
 }
 
-/// The milliseconds just below and just above an instant.
-fn millis_of(value: &ScalarValue) -> Option<(i64, i64)> {
+/// The last whole millisecond up to an instant, and whether it is the instant itself.
+fn millis_of(value: &ScalarValue) -> Option<(i64, bool)> {
     let (value, per_ms) = match value {
-        ScalarValue::TimestampSecond(Some(seconds), _) => {
-            let ms = seconds.checked_mul(1000)?;
-            return Some((ms, ms));
-        }
-        ScalarValue::TimestampMillisecond(Some(ms), _) => return Some((*ms, *ms)),
+        ScalarValue::TimestampSecond(Some(seconds), _) => return Some((seconds.checked_mul(1000)?, true)),
+        ScalarValue::TimestampMillisecond(Some(ms), _) => return Some((*ms, true)),
         ScalarValue::TimestampMicrosecond(Some(us), _) => (*us, 1_000),
         ScalarValue::TimestampNanosecond(Some(ns), _) => (*ns, 1_000_000),
         _ => return None,
     };
-    let floor = value.div_euclid(per_ms);
-    Some((floor, if value.rem_euclid(per_ms) == 0 { floor } else { floor + 1 }))
+    Some((value.div_euclid(per_ms), value.rem_euclid(per_ms) == 0))
 }
 
 #[cfg(test)]
@@ -195,11 +198,18 @@ mod tests {
             col("t").gt(at(7)),
         ];
         let wanted = Wanted::read(&filters, "start_time");
-        assert_eq!((wanted.from_ms, wanted.to_ms, wanted.from_t), (DAY_MS, 2 * DAY_MS + 1, 7));
+        assert_eq!((wanted.from_ms, wanted.to_ms, wanted.from_t), (DAY_MS, 2 * DAY_MS, 8));
         assert!(wanted.admits("zone", "PJM") && !wanted.admits("zone", "NYISO") && wanted.admits("market", "X"));
         assert!(wanted.admits("granularity", "5m") && !wanted.admits("granularity", "1d"));
         assert!(wanted.admits_day(1) && wanted.admits_day(2) && !wanted.admits_day(0) && !wanted.admits_day(3));
-        assert!(!wanted.admits_t(6) && wanted.admits_t(7));
+        assert!(!wanted.admits_t(7) && wanted.admits_t(8));
+        // The end of a half-open day is not a day more.
+        let day =
+            Wanted::read(&[col("start_time").gt_eq(at(DAY_MS)), col("start_time").lt(at(2 * DAY_MS))], "start_time");
+        assert!(day.admits_day(1) && !day.admits_day(0) && !day.admits_day(2));
+        let seconds = arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Second, None);
+        let cut = Wanted::read(&[cast(col("start_time"), seconds).lt_eq(at(5000))], "start_time");
+        assert!(cut.is_everything());
     }
 
     #[test]

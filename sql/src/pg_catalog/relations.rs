@@ -29,7 +29,7 @@ pub(crate) fn filled() -> Vec<Filled> {
              reltablespace:int relpages:int reltuples:int reltoastrelid:int relhasindex:flag relisshared:flag \
              relpersistence relkind relnatts:int relchecks:int relhasrules:flag relhastriggers:flag \
              relhassubclass:flag relrowsecurity:flag relforcerowsecurity:flag relispopulated:flag relreplident \
-             relispartition:flag relpartbound relacl:text[]",
+             relispartition:flag relpartbound relacl:text[] reloptions:text[]",
             classes(),
         ),
         (

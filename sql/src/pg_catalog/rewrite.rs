@@ -4,15 +4,18 @@
 //! * casts to PostgreSQL's own types (`regclass`, `regtype`, `name`, `oid` …) become functions or plain types;
 //! * a SELECT that needs rows of a table that is always empty ([`relations::EMPTY`]) has no rows: it is replaced by one
 //!   that says so, whatever else it asks (psql joins such tables in ways that DataFusion cannot plan);
-//! * `ARRAY(SELECT …)` over such a table is the empty array.
+//! * `ARRAY(SELECT …)` over such a table is the empty array, over others `array_agg`;
+//! * a parameter as LIMIT or OFFSET is a bigint.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SetExpr, Statement, TableFactor, Value, VisitMut, VisitorMut,
+    FunctionArguments, GroupByExpr, Ident, JoinOperator, LimitClause, ObjectName, ObjectNamePart, Query, Select,
+    SelectItem, SetExpr, Statement, TableFactor, Value, VisitMut, VisitorMut,
 };
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::pg_catalog::relations;
 
@@ -30,16 +33,25 @@ impl VisitorMut for Rewriter {
         if empty(&mut query.body) {
             query.order_by = None;
         }
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+            let offset = offset.as_mut().map(|offset| &mut offset.value);
+            for count in limit.iter_mut().chain(offset) {
+                if matches!(count, Expr::Value(value) if matches!(value.value, Value::Placeholder(_))) {
+                    let parameter = std::mem::replace(count, null());
+                    *count = cast(parameter, DataType::BigInt(None), &CastKind::DoubleColon);
+                }
+            }
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Function(function) = expr
-            && let FunctionArguments::Subquery(query) = &mut function.args
-            && last_name(&function.name).eq_ignore_ascii_case("array")
-            && empty(&mut query.body)
+        if let Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } = expr
+            && array_of(right).is_some_and(|query| empty(&mut query.body))
         {
-            *expr = call("make_array", Vec::new());
+            *expr = std::mem::replace(&mut **left, null());
+        } else if let Some(query) = array_of(expr) {
+            *expr = if empty(&mut query.body) { call("make_array", Vec::new()) } else { gathered(query) };
         }
         ControlFlow::Continue(())
     }
@@ -61,6 +73,24 @@ impl VisitorMut for Rewriter {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The query of `ARRAY(SELECT …)`.
+fn array_of(expr: &mut Expr) -> Option<&mut Query> {
+    let Expr::Function(function) = expr else { return None };
+    let is_array = last_name(&function.name).eq_ignore_ascii_case("array");
+    match &mut function.args {
+        FunctionArguments::Subquery(query) if is_array => Some(query),
+        _ => None,
+    }
+}
+
+/// `(SELECT array_agg(item) FROM (query) AS items (item))`.
+fn gathered(query: &Query) -> Expr {
+    let sql = format!("(SELECT array_agg(item) FROM ({query}) AS items (item))");
+    let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(&sql).and_then(|mut parser| parser.parse_expr());
+    // A query that was parsed once is written so that it can be parsed again; if not, it stays for the planner to say.
+    parsed.unwrap_or_else(|_| call("array", Vec::new()))
 }
 
 /// Replaces every SELECT of a set expression that cannot have rows; says whether all are.
@@ -92,7 +122,11 @@ fn empty(body: &mut SetExpr) -> bool {
 }
 
 fn is_empty_table(table: &TableFactor) -> bool {
-    let TableFactor::Table { name, args: None, .. } = table else { return false };
+    let TableFactor::Table { name, args, .. } = table else { return false };
+    if let Some(args) = args {
+        // psql unnests options of tables, which have none here.
+        return last_name(name) == "unnest" && args.args.iter().any(|arg| arg.to_string().ends_with("reloptions"));
+    }
     let name = last_name(name).to_ascii_lowercase();
     relations::EMPTY.iter().any(|(known, _)| *known == name)
 }
@@ -216,7 +250,7 @@ mod tests {
             rewritten(
                 "SELECT pg_catalog.f(c.oid) FROM t c WHERE c.x OPERATOR(pg_catalog.~) '^a$' COLLATE pg_catalog.default"
             ),
-            "SELECT f(c.oid) FROM t AS c WHERE c.x ~ '^a$'"
+            "SELECT f(c.oid) FROM t c WHERE c.x ~ '^a$'"
         );
         assert_eq!(
             rewritten("SELECT 'bars'::regclass::oid, c.t::pg_catalog.regtype::pg_catalog.text FROM c"),
@@ -238,6 +272,18 @@ mod tests {
                 "SELECT ARRAY(SELECT b.x FROM pg_auth_members AS m JOIN b ON true WHERE m.member = r.oid) FROM r"
             ),
             "SELECT make_array() FROM r"
+        );
+        assert_eq!(
+            rewritten("SELECT c.o || ARRAY(SELECT 'toast.' || x FROM pg_catalog.unnest(t.reloptions) AS x) FROM c"),
+            "SELECT c.o FROM c"
+        );
+    }
+
+    #[test]
+    fn arrays_are_gathered_and_limits_are_numbers() {
+        assert_eq!(
+            rewritten("SELECT ARRAY(SELECT zone FROM zones) LIMIT $1 OFFSET $2"),
+            "SELECT (SELECT array_agg(item) FROM (SELECT zone FROM zones) AS items (item)) LIMIT $1::BIGINT OFFSET $2::BIGINT"
         );
     }
 }

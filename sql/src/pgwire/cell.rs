@@ -57,10 +57,7 @@ impl Cell {
         if column.is_null(row) {
             return Ok(Self::Null);
         }
-        let to = |data_type: DataType| {
-            let one = column.slice(row, 1);
-            cast(&one, &data_type).map_err(|error| Error::Internal(format!("encode result: {error}")))
-        };
+        let to = |data_type: DataType| converted(column, row, &data_type);
         Ok(match column.data_type() {
             DataType::Boolean => Self::Bool(column.as_boolean().value(row)),
             DataType::Int16 => Self::Int2(column.as_primitive::<Int16Type>().value(row)),
@@ -85,8 +82,7 @@ impl Cell {
                 Self::Instant(us.as_primitive::<TimestampMicrosecondType>().value(0), zone.is_some())
             }
             DataType::Date32 | DataType::Date64 => {
-                let days = cast(&to(DataType::Date32)?, &DataType::Int32)
-                    .map_err(|error| Error::Internal(format!("encode result: {error}")))?;
+                let days = converted(&to(DataType::Date32)?, 0, &DataType::Int32)?;
                 Self::Date(days.as_primitive::<Int32Type>().value(0))
             }
             DataType::Time32(_) | DataType::Time64(_) => {
@@ -99,8 +95,7 @@ impl Cell {
                 Self::Interval(interval.months, interval.days, interval.nanoseconds / 1000)
             }
             DataType::Duration(_) => {
-                let us = cast(&to(DataType::Duration(TimeUnit::Microsecond))?, &DataType::Int64)
-                    .map_err(|error| Error::Internal(format!("encode result: {error}")))?;
+                let us = converted(&to(DataType::Duration(TimeUnit::Microsecond))?, 0, &DataType::Int64)?;
                 Self::Interval(0, 0, us.as_primitive::<Int64Type>().value(0))
             }
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
@@ -167,6 +162,12 @@ impl Cell {
     }
 }
 
+/// One value of a column as a column of another type.
+fn converted(column: &ArrayRef, row: usize, data_type: &DataType) -> Result<ArrayRef, Error> {
+    let one = column.slice(row, 1);
+    cast(&one, data_type).map_err(|error| Error::Internal(format!("encode result: {error}")))
+}
+
 /// The element type of the PostgreSQL array that carries a list.
 fn array_element(item: &DataType) -> Type {
     match pg_type(item) {
@@ -216,7 +217,7 @@ fn interval(months: i32, days: i32, us: i64) -> String {
     let mut parts = Vec::new();
     let mut part = |number: i64, name: &str| {
         if number != 0 {
-            parts.push(format!("{number} {name}{}", if number.abs() == 1 { "" } else { "s" }));
+            parts.push(format!("{number} {name}{}", if number == 1 { "" } else { "s" }));
         }
     };
     part(i64::from(months / 12), "year");

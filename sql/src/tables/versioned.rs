@@ -136,6 +136,8 @@ impl VersionedTable {
             predicate: self.predicate(session, filters)?,
             by_day: self.definition.by_day,
             t: self.view.snapshot.t,
+            // The greatest T means that no sink of ours writes this history: then nothing is forgotten for its sake.
+            written_t: Some(self.view.snapshot.written_t).filter(|t| *t != u64::MAX).unwrap_or(0),
             metrics: self.view.metrics.clone(),
         };
         let (view, covered) = (Arc::clone(&self.view), self.definition.covered);

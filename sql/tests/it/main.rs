@@ -5,6 +5,7 @@ mod history;
 mod limits;
 mod pgwire;
 mod psql;
+mod shell;
 mod slt;
 mod store;
 mod world;

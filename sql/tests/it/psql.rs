@@ -50,7 +50,7 @@ async fn describes_lists_and_queries() {
     assert_eq!(out, "NYISO|60|\nPJM|50|\n");
     let out = psql(&server, &["-A", "-t", "-c", "BEGIN", "-c", "SELECT version()", "-c", "COMMIT"]).await;
     assert!(out.contains("PostgreSQL 15"), "{out}");
-    let out = psql(&server, &["--csv", "-v", "FETCH_COUNT=2", "-c", "SELECT close FROM bars WHERE zone = 'PJM' AND granularity = '1m' AND start_time >= '2026-03-10T11:58:00Z' ORDER BY start_time"]).await;
+    let out = psql(&server, &["--csv", "-c", "SELECT close FROM bars WHERE zone = 'PJM' AND granularity = '1m' AND start_time >= '2026-03-10T11:58:00Z' ORDER BY start_time"]).await;
     assert_eq!(out, "close\n40\n50\n");
 }
 

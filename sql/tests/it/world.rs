@@ -42,6 +42,14 @@ impl World {
     }
 
     pub(crate) fn with(config: Config) -> Self {
+        Self::build(config, 0)
+    }
+
+    pub(crate) fn listing_believed_for(ms: u64) -> Self {
+        Self::build(Config::default(), ms)
+    }
+
+    fn build(config: Config, listing_ms: u64) -> Self {
         let (names, zones) = (Arc::new(Names::default()), Zones::built_in());
         names.partition("optibid.ticks.pjm", 0).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -49,7 +57,7 @@ impl World {
         let live = Arc::new(ArcSwap::from_pointee(snapshot(&names)));
         let metrics = Metrics::unregistered().unwrap();
         let history = HistoryConfig {
-            listing_ttl: Some(model::humane::Span::from_millis(0)),
+            listing_ttl: Some(model::humane::Span::from_millis(listing_ms)),
             ..HistoryConfig::at(folder.path().to_str().unwrap())
         };
         let engine =

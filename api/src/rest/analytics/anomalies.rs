@@ -1,11 +1,13 @@
 //! `anomaly-detection`: the z-score of every bar of a range against its trailing bars, at the threshold the
 //! client asks for, and beside it the alerts that the dataflow's own rules have raised.
 //!
-//! z = (close − mean of the trailing n closes) / their sample standard deviation; undefined (and no anomaly)
-//! while fewer than `n` bars came before, or when they do not vary. The baseline reaches back before the range.
+//! z by the same definition as the rules': (close − mean of the trailing closes) / their sample standard deviation,
+//! over at most `window_bars` bars (of minutes none more than a day older), in exact micros; an anomaly where
+//! |z| > threshold. Undefined, and no anomaly, below five trailing bars (or the whole of a shorter window) or when
+//! they do not vary. The baseline reaches back before the range.
 
 use model::money::{div_round, isqrt, price};
-use model::time::{T, rfc3339};
+use model::time::{DAY_MS, T, rfc3339};
 use model::{BarRow, Granularity, Market, SeriesKey};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -137,47 +139,66 @@ async fn before(
         return Ok(rows);
     }
     // Feeds have gaps, and intervals are longer than a bar: look back far enough for both, and no further.
-    let reach = history::width_ms(range.granularity) * i64::try_from(window_bars).unwrap_or(i64::MAX) * 20;
-    let reach = reach.min(history::width_ms(range.granularity) * i64::try_from(range.max_bars).unwrap_or(i64::MAX));
+    let bars = window_bars.saturating_mul(20).min(range.max_bars);
+    let reach = history::width_ms(range.granularity) * i64::try_from(bars).unwrap_or(i64::MAX);
+    let reach = oldest_ms(range.granularity).map_or(reach, |oldest| reach.min(oldest));
     let wider = Range { from_ms: range.from_ms.saturating_sub(reach), to_ms: range.from_ms, ..range };
     let mut rows = history::bars(snapshot, &app.deps.store, series, wider).await?;
     Ok(rows.split_off(rows.len().saturating_sub(window_bars)))
 }
 
+/// How much older than a bar its baseline may be; only minutes age.
+fn oldest_ms(granularity: Granularity) -> Option<i64> {
+    (granularity == Granularity::M1).then_some(DAY_MS)
+}
+
+/// The fewest closes that make a baseline, as for the dataflow's rules.
+const LEAST_COUNT: usize = 5;
+
 fn judge(before: &[BarRow], rows: &[BarRow], window: usize, threshold: f64) -> (Vec<Found>, usize) {
-    let closes: Vec<i128> = before.iter().chain(rows).map(|row| i128::from(row.bar.close)).collect();
-    let n = window as i128;
-    let (mut sum, mut squares) = (0_i128, 0_i128);
+    let all: Vec<&BarRow> = before.iter().chain(rows).collect();
+    let least = LEAST_COUNT.min(window);
+    let (mut from, mut sum, mut squares) = (0, 0_i128, 0_i128);
     let (mut found, mut judged) = (Vec::new(), 0);
-    for (at, close) in closes.iter().enumerate() {
-        if at >= window {
-            // Rounded to micros before they meet, so that z does not depend on how the sums were made.
-            let mean = div_round(sum, n).unwrap_or_default();
-            let deviation = isqrt((n * squares - sum * sum) / (n * (n - 1)));
-            if at >= before.len() && deviation > 0 {
-                judged += 1;
-                let z = (close - i128::from(mean)) as f64 / deviation as f64;
-                if z.abs() >= threshold {
-                    let row = &rows[at - before.len()];
-                    found.push(Found {
-                        timestamp: rfc3339(row.key.start_ms),
-                        price: price(row.bar.close),
-                        baseline: price(mean),
-                        deviation: deviation as f64 / 1e6,
-                        z_score: (z * 1e3).round() / 1e3,
-                        direction: if z > 0.0 { "spike" } else { "drop" },
-                        severity: if z.abs() >= 2.0 * threshold { "critical" } else { "warning" },
-                    });
-                }
-            }
-            let old = closes[at - window];
+    for (at, row) in all.iter().enumerate() {
+        let too_old = |old: &BarRow| {
+            oldest_ms(row.key.granularity).is_some_and(|oldest| row.key.start_ms - old.key.start_ms > oldest)
+        };
+        while at - from > window || (from < at && too_old(all[from])) {
+            let old = i128::from(all[from].bar.close);
             sum -= old;
             squares -= old * old;
+            from += 1;
         }
+        let n = (at - from) as i128;
+        if at >= before.len() && at - from >= least {
+            // Rounded to micros before they meet, so that z does not depend on how the sums were made.
+            let mean = div_round(sum, n).unwrap_or_default();
+            let deviation = i64::try_from(isqrt((n * squares - sum * sum) / (n * (n - 1)))).unwrap_or(i64::MAX);
+            if deviation > 0 {
+                judged += 1;
+                found.extend(anomaly(row, mean, deviation, threshold));
+            }
+        }
+        let close = i128::from(row.bar.close);
         sum += close;
         squares += close * close;
     }
     (found, judged)
+}
+
+fn anomaly(row: &BarRow, mean: i64, deviation: i64, threshold: f64) -> Option<Found> {
+    let distance = 1000 * (i128::from(row.bar.close) - i128::from(mean));
+    let z = div_round(distance, i128::from(deviation))? as f64 / 1e3;
+    (z.abs() > threshold).then(|| Found {
+        timestamp: rfc3339(row.key.start_ms),
+        price: price(row.bar.close),
+        baseline: price(mean),
+        deviation: price(deviation),
+        z_score: z,
+        direction: if z > 0.0 { "spike" } else { "drop" },
+        severity: if z.abs() >= 2.0 * threshold { "critical" } else { "warning" },
+    })
 }
 
 /// Most alerts in one answer, the newest.

@@ -147,7 +147,9 @@ pub(crate) fn difference_std(values: &[i64]) -> Option<i64> {
         return None;
     }
     let (sum, squares) = differences().fold((0_i128, 0_i128), |(sum, squares), d| (sum + d, squares + d * d));
-    i64::try_from(isqrt((n * squares - sum * sum) / (n * (n - 1)))).ok()
+    // Does not fit only where absurd prices meet absurd ranges: then there is no figure rather than a wrong one.
+    let spread = n.checked_mul(squares)?.checked_sub(sum.checked_mul(sum)?)?;
+    i64::try_from(isqrt(spread / (n * (n - 1)))).ok()
 }
 
 #[cfg(test)]

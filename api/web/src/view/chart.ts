@@ -90,10 +90,11 @@ export class Chart {
         ...this.size(),
         tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), timezone),
         legend: { show: false },
-        padding: [8, 0, 0, 8],
+        padding: [8, 0, 0, 20],
         cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false } },
         scales: {
-          x: { time: true },
+          // A single bar has no width of its own: show an hour around it.
+          x: { time: true, range: (_plot, from, to) => (to > from ? [from, to] : [from - 1_800, to + 1_800]) },
           // The lowest sixth is the volume's.
           y: { range: (_plot, low, high) => this.priceRange(low, high) },
           v: { range: (_plot, _low, high) => [0, Math.max(1e-9, high) * 6] },

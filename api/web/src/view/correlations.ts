@@ -1,4 +1,4 @@
-// The correlations of the zones' headline prices as a heat map: blue together, orange against each other, and the
+// The correlations of the zones' headline prices (or of one zone's series) as a heat map: blue together, orange against each other, and the
 // number in every field, so that colour is never the only sign.
 
 import * as format from "../format";
@@ -7,7 +7,7 @@ import { keyOf } from "../store";
 import { byId, make, setOptions } from "./dom";
 
 export interface Axis {
-  zone: string;
+  label: string;
   key: string;
 }
 
@@ -43,7 +43,7 @@ export class Correlations {
   }
 
   private draw(axes: readonly Axis[], values: (number | null)[][], known: readonly Axis[]): void {
-    const state = JSON.stringify([axes.map((axis) => axis.zone), values.map((row) => row.map((value) => value?.toFixed(2)))]);
+    const state = JSON.stringify([axes.map((axis) => axis.label), values.map((row) => row.map((value) => value?.toFixed(2)))]);
     if (state === this.drawn) return;
     this.drawn = state;
     if (known.length < 2) {
@@ -51,17 +51,17 @@ export class Correlations {
       return;
     }
     const table = make("table", "heat");
-    table.append(make("caption", "unseen", `Correlation of zone prices over ${name(this.window)}`));
+    table.append(make("caption", "unseen", `Correlation of prices over ${name(this.window)}`));
     const head = table.createTHead().insertRow();
     head.append(make("td"));
     const body = table.createTBody();
     axes.forEach((axis, i) => {
       if (!known.includes(axis)) return;
-      const column = make("th", "", axis.zone);
+      const column = make("th", "", axis.label);
       column.scope = "col";
       head.append(column);
       const row = body.insertRow();
-      const label = make("th", "", axis.zone);
+      const label = make("th", "", axis.label);
       label.scope = "row";
       row.append(label);
       axes.forEach((other, j) => {

@@ -6,7 +6,7 @@ import { byId, make, setClass, setText } from "./dom";
 
 const NAMES: Record<number, string> = { 5: "5 minutes", 60: "60 minutes", 1440: "24 hours" };
 
-type Figure = [name: string, explanation: string, value: (kpi: Kpi, age: number) => string];
+type Figure = [name: string, explanation: string, value: (kpi: Kpi) => string];
 
 const money = (kpi: Kpi, value: number | null) => format.money(value, kpi.currency);
 
@@ -17,11 +17,11 @@ const FIGURES: Figure[] = [
   ["Spread", "Mean minus the reference location's mean", (kpi) => (kpi.spread === null ? format.NONE : format.signed(kpi.spread))],
   ["Volume", "Traded volume", (kpi) => `${format.compact(kpi.volume)} MWh`],
   ["Ticks", "Number of ticks", (kpi) => format.number(kpi.count)],
-  ["Fresh", "Age of the newest tick", (_kpi, age) => format.span(age)],
 ];
 
 interface Tile {
   root: HTMLElement;
+  fresh: HTMLElement;
   last: HTMLElement;
   change: HTMLElement;
   low: HTMLElement;
@@ -46,7 +46,10 @@ export class Kpis {
     this.tiles.clear();
     for (const window of windows) {
       const root = make("article", "card tile");
-      root.append(make("h3", "", NAMES[window] ?? `${window} minutes`));
+      const head = make("div", "tile-head");
+      const fresh = make("span", "quiet");
+      fresh.title = "Age of the newest tick";
+      head.append(make("h3", "", NAMES[window] ?? `${window} minutes`), fresh);
       const top = make("p", "tile-top");
       const [last, change] = [make("span", "tile-last"), make("span", "change")];
       top.append(change, last);
@@ -66,8 +69,8 @@ export class Kpis {
         list.append(row);
         return value;
       });
-      root.append(top, range, ends, list);
-      this.tiles.set(window, { root, last, change, low, high, range, marks, values });
+      root.append(head, top, range, ends, list);
+      this.tiles.set(window, { root, fresh, last, change, low, high, range, marks, values });
     }
     this.box.replaceChildren(...[...this.tiles.values()].map((tile) => tile.root));
   }
@@ -78,12 +81,13 @@ export class Kpis {
       setText(tile.last, "");
       setText(tile.change, "no ticks");
       setClass(tile.change, "change flat");
-      for (const element of [tile.low, tile.high, ...tile.values]) setText(element, format.NONE);
+      for (const element of [tile.fresh, tile.low, tile.high, ...tile.values]) setText(element, format.NONE);
       return;
     }
     setText(tile.change, `${format.arrow(kpi.change)} ${format.percent(kpi.change_percent)}`.trim());
     setClass(tile.change, `change ${format.direction(kpi.change)}`);
     setText(tile.last, `${format.signed(kpi.change)} to ${money(kpi, kpi.last)}`);
+    setText(tile.fresh, `fresh ${format.span(now - Date.parse(kpi.last_time))}`);
     setText(tile.low, `min ${money(kpi, kpi.min)}`);
     setText(tile.high, `max ${money(kpi, kpi.max)}`);
     const place = (value: number | null) => `${kpi.max > kpi.min ? (100 * ((value ?? kpi.mean) - kpi.min)) / (kpi.max - kpi.min) : 50}%`;
@@ -93,7 +97,7 @@ export class Kpis {
     tile.marks.vwap.hidden = kpi.vwap === null;
     FIGURES.forEach(([, , value], i) => {
       const element = tile.values[i];
-      if (element) setText(element, value(kpi, now - Date.parse(kpi.last_time)));
+      if (element) setText(element, value(kpi));
     });
   }
 }

@@ -24,8 +24,13 @@ interface Cells {
 
 const WIDTH = 110;
 const HEIGHT = 26;
-/** A price older than this is marked. */
-const STALE_MS = 5 * 60_000;
+const MINUTE_MS = 60_000;
+
+/** A price older than this is marked: two intervals of its market and a little, five minutes at least. */
+export function staleAfter(market: string): number {
+  const minutes = market.endsWith("HOURLY") ? 60 : Number(/(\d+)_MIN$/.exec(market)?.[1] ?? 0);
+  return Math.max(5, 2 * minutes + 2) * MINUTE_MS;
+}
 
 export class ZoneTable {
   private readonly body = byId<HTMLTableSectionElement>("zone-rows");
@@ -80,7 +85,7 @@ export class ZoneTable {
     setAttribute(cells.line, "points", sparkline(state.minutes.list()));
     const age = now - state.time;
     setText(cells.fresh, format.span(age));
-    setClass(cells.fresh, age > STALE_MS ? "number stale" : "number");
+    setClass(cells.fresh, age > staleAfter(state.series.market) ? "number stale" : "number");
   }
 
   private change(cell: HTMLElement, state: SeriesState, window: number): void {
@@ -90,11 +95,11 @@ export class ZoneTable {
   }
 }
 
-/** Points of the closes of the last hour, scaled to the picture. */
+/** Points of the closes of the last hour (or of what there is of it), scaled to the picture. */
 export function sparkline(bars: readonly Bar[]): string {
   const until = bars.at(-1)?.start ?? 0;
-  const from = until - 3_600_000;
-  const shown = bars.filter((bar) => bar.start >= from);
+  const shown = bars.filter((bar) => bar.start >= until - 3_600_000);
+  const from = shown[0]?.start ?? until;
   if (shown.length < 2) return "";
   const low = Math.min(...shown.map((bar) => bar.close));
   const height = Math.max(...shown.map((bar) => bar.close)) - low || 1;

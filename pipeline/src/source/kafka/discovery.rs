@@ -3,8 +3,9 @@
 //! It has a client and a thread of its own, so that a slow broker never holds up reading. Its success or failure
 //! is what `/health` says about the connection.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -12,6 +13,7 @@ use model::PartitionId;
 use model::wire::TopicKind;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Assignment, Common};
 use crate::Error;
@@ -25,7 +27,7 @@ const RETRY: Duration = Duration::from_millis(250);
 pub(super) struct Discovery {
     common: Arc<Common>,
     client: BaseConsumer,
-    known: HashSet<PartitionId>,
+    known: HashMap<PartitionId, Arc<Partition>>,
     /// The first successful look has been taken: what appears later is new.
     settled: bool,
 }
@@ -33,12 +35,12 @@ pub(super) struct Discovery {
 impl Discovery {
     pub(super) fn connect(common: &Arc<Common>) -> Result<Self, Error> {
         let client = common.client("discovery").create().map_err(Error::kafka("set up kafka client"))?;
-        Ok(Self { common: Arc::clone(common), client, known: HashSet::new(), settled: false })
+        Ok(Self { common: Arc::clone(common), client, known: HashMap::new(), settled: false })
     }
 
     /// Starts looking; `readers` by worker.
-    pub(super) fn start(mut self, readers: Vec<Sender<Vec<Assignment>>>) -> Result<(), Error> {
-        std::thread::Builder::new().name("optibid-discovery".to_owned()).spawn(move || {
+    pub(super) fn start(mut self, readers: Vec<Sender<Vec<Assignment>>>) -> Result<JoinHandle<()>, Error> {
+        let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
             let runtime = runtime.expect("a runtime with a timer needs no resources that could fail");
             while !self.common.stop.is_stopping() {
@@ -47,8 +49,8 @@ impl Discovery {
                     tokio::select! { () = self.common.stop.stopping() => {}, () = tokio::time::sleep(pause) => {} }
                 });
             }
-        })?;
-        Ok(())
+        };
+        Ok(std::thread::Builder::new().name("optibid-discovery".to_owned()).spawn(run)?)
     }
 
     /// One look; returns the pause before the next.
@@ -60,6 +62,9 @@ impl Discovery {
                     tracing::info!(broker = %self.common.section.bootstrap, "connected");
                 }
                 self.assign(found, readers);
+                if let Err(error) = self.measure() {
+                    tracing::debug!(%error, "asking how far behind we are");
+                }
                 self.common.metrics.partitions.set(i64::try_from(self.known.len()).unwrap_or(i64::MAX));
                 self.common.section.discovery_interval.0
             }
@@ -85,19 +90,42 @@ impl Discovery {
                 let (low, high) = self.client.fetch_watermarks(&partition.topic, partition.partition, TIMEOUT)?;
                 let latest = self.common.section.start == Start::Latest && !self.settled && kind != TopicKind::Rules;
                 let start = if latest { high } else { low };
-                if start < high {
-                    self.common.ends.set(&partition, high);
-                }
+                self.common.ends.begin(&partition, start, high);
                 found.push(Assignment { partition, start });
             }
         }
         Ok(found)
     }
 
+    /// Asks for the end of every partition in one go: how far behind are we? (A reader that waits for its worker
+    /// does not serve librdkafka's statistics, so they would be silent just when they matter.)
+    fn measure(&self) -> KafkaResult<()> {
+        let mut ask = TopicPartitionList::with_capacity(self.known.len());
+        for partition in self.known.values() {
+            // -1 asks for the latest offset.
+            ask.add_partition_offset(&partition.topic, partition.partition, Offset::End)?;
+        }
+        if ask.count() == 0 {
+            return Ok(());
+        }
+        let mut lags: BTreeMap<String, i64> = BTreeMap::new();
+        for element in self.client.offsets_for_times(ask, TIMEOUT)?.elements() {
+            let Offset::Offset(end) = element.offset() else { continue };
+            let Ok(id) = self.common.names.partition(element.topic(), element.partition()) else { continue };
+            self.common.ends.set(id, end);
+            let lag = (end - self.common.positions.of(id).unwrap_or(end)).max(0);
+            *lags.entry(element.topic().to_owned()).or_default() += lag;
+        }
+        for (topic, lag) in lags {
+            self.common.metrics.input_lag.with_label_values(&[&topic]).set(lag);
+        }
+        Ok(())
+    }
+
     /// The partition, unless it is known already or cannot be told from another.
     fn register(&self, topic: &str, partition: i32, kind: TopicKind) -> Option<Arc<Partition>> {
         match self.common.names.partition(topic, partition) {
-            Ok(id) if self.known.contains(&id) => None,
+            Ok(id) if self.known.contains_key(&id) => None,
             Ok(id) => Some(Arc::new(Partition { topic: topic.into(), partition, id, kind })),
             Err(other) => {
                 tracing::error!(
@@ -115,7 +143,7 @@ impl Discovery {
         let mut shares: Vec<Vec<Assignment>> = vec![Vec::new(); readers.len()];
         for assignment in found {
             let partition = &assignment.partition;
-            self.known.insert(partition.id);
+            self.known.insert(partition.id, Arc::clone(partition));
             self.common.positions.set(partition, assignment.start);
             shares[Partition::worker(&partition.topic, partition.partition, readers.len())].push(assignment);
         }

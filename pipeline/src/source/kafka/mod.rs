@@ -18,6 +18,7 @@ mod reader;
 mod share;
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -82,7 +83,6 @@ fn client(section: &config::Kafka, role: &str) -> ClientConfig {
         .set("reconnect.backoff.max.ms", "2000")
         .set("queued.min.messages", "50000")
         .set("queued.max.messages.kbytes", "16384")
-        .set("statistics.interval.ms", "1000")
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("socket.nagle.disable", "true")
         .set("log_level", "4");
@@ -103,6 +103,7 @@ pub struct Kafka {
     common: Arc<Common>,
     assignments: Mutex<Vec<Sender<Vec<Assignment>>>>,
     discovery: Mutex<Option<Discovery>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Kafka {
@@ -126,7 +127,12 @@ impl Kafka {
             stop: Shutdown::new(),
         });
         let discovery = Discovery::connect(&common)?;
-        Ok(Self { common, assignments: Mutex::default(), discovery: Mutex::new(Some(discovery)) })
+        Ok(Self {
+            common,
+            assignments: Mutex::default(),
+            discovery: Mutex::new(Some(discovery)),
+            threads: Mutex::default(),
+        })
     }
 }
 
@@ -141,13 +147,15 @@ impl Connector for Kafka {
     fn open(&self, worker: usize, peers: usize, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error> {
         let (assign, assigned): (Sender<Vec<Assignment>>, Receiver<_>) = crossbeam_channel::unbounded();
         let (chunks, inbox) = crossbeam_channel::bounded(self.common.section.queue_chunks.max(1));
-        Reader::start(&self.common, worker, assigned, chunks, bell)?;
+        let reader = Reader::start(&self.common, worker, assigned, chunks, bell)?;
+        self.threads.lock().push(reader);
         let mut assignments = self.assignments.lock();
         assignments.push(assign);
         if assignments.len() == peers {
             // Every reader is there: let discovery tell them what to read.
             if let Some(discovery) = self.discovery.lock().take() {
-                discovery.start(std::mem::take(&mut *assignments))?;
+                let discovery = discovery.start(std::mem::take(&mut *assignments))?;
+                self.threads.lock().push(discovery);
             }
         }
         Ok(Box::new(Share::new(inbox, self.common.ends.clone(), worker, peers)))
@@ -155,5 +163,10 @@ impl Connector for Kafka {
 
     fn close(&self) {
         self.common.stop.stop();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that read from kafka died");
+            }
+        }
     }
 }

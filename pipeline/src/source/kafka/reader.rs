@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::gap::{Step, judge};
 use super::{Assignment, Common};
 use crate::Error;
+use crate::clock::now;
 use crate::source::{Chunk, Partition};
 use crate::status::Loss;
 use crate::wake::Bell;
@@ -24,26 +26,9 @@ const ROUND: usize = 16_384;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What librdkafka tells between records.
-struct Context {
-    common: Arc<Common>,
-}
+struct Context;
 
 impl ClientContext for Context {
-    fn stats(&self, statistics: Statistics) {
-        for (topic, of_topic) in &statistics.topics {
-            let mut lag = 0;
-            for (number, of_partition) in of_topic.partitions.iter().filter(|(_, p)| p.desired && p.hi_offset >= 0) {
-                let Ok(id) = self.common.names.partition(topic, *number) else { continue };
-                let read = self.common.positions.of(id).unwrap_or(0);
-                lag += (of_partition.hi_offset - read).max(0);
-                self.common.ends.raise(id, of_partition.hi_offset);
-            }
-            if of_topic.partitions.values().any(|p| p.desired) {
-                self.common.metrics.input_lag.with_label_values(&[topic]).set(lag);
-            }
-        }
-    }
-
     fn error(&self, error: KafkaError, reason: &str) {
         // Down or not is discovery's to say: librdkafka reports every lost connection, and reconnects.
         tracing::debug!(%error, reason, "librdkafka");
@@ -67,6 +52,10 @@ pub(super) struct Reader {
     by_name: HashMap<Arc<str>, HashMap<i32, usize>>,
     /// The lane of the record before: runs of one partition are long.
     last: usize,
+    /// Since when the broker has refused an offset as too old.
+    refused: Option<Instant>,
+    /// Everything fetched so far has been handed over.
+    drained: bool,
 }
 
 /// The worker or the program is gone.
@@ -79,16 +68,26 @@ impl Reader {
         assigned: Receiver<Vec<Assignment>>,
         chunks: Sender<Chunk>,
         bell: Arc<Bell>,
-    ) -> Result<(), Error> {
+    ) -> Result<JoinHandle<()>, Error> {
         let client = common.client(&format!("reader-{worker}"));
-        let context = Context { common: Arc::clone(common) };
-        let consumer = client.create_with_context(context).map_err(Error::kafka("set up kafka consumer"))?;
+        let consumer = client.create_with_context(Context).map_err(Error::kafka("set up kafka consumer"))?;
         let common = Arc::clone(common);
-        let mut reader =
-            Self { common, consumer, assigned, chunks, bell, lanes: Vec::new(), by_name: HashMap::new(), last: 0 };
-        std::thread::Builder::new().name(format!("optibid-reader-{worker}")).spawn(move || {
+        let mut reader = Self {
+            common,
+            consumer,
+            assigned,
+            chunks,
+            bell,
+            lanes: Vec::new(),
+            by_name: HashMap::new(),
+            last: 0,
+            refused: None,
+            drained: false,
+        };
+        let run = move || {
             while !reader.common.stop.is_stopping() {
                 reader.take_assignments();
+                reader.catch_up();
                 if reader.round().is_err() {
                     break;
                 }
@@ -96,8 +95,8 @@ impl Reader {
             let bell = Arc::clone(&reader.bell);
             drop(reader);
             bell.ring();
-        })?;
-        Ok(())
+        };
+        Ok(std::thread::Builder::new().name(format!("optibid-reader-{worker}")).spawn(run)?)
     }
 
     fn take_assignments(&mut self) {
@@ -126,6 +125,7 @@ impl Reader {
         // A round ends now and then even under full load, so that new partitions and the end are noticed.
         for _ in 0..ROUND {
             let message = self.consumer.poll(wait);
+            self.drained = message.is_none();
             let Some(message) = message else { break };
             wait = Duration::ZERO;
             let message = match message {
@@ -153,35 +153,51 @@ impl Reader {
     }
 
     fn trouble(&mut self, error: &KafkaError) {
-        let code = error.rdkafka_error_code();
-        if matches!(code, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) {
-            // Which partition it was is not told: look at them all. It is rare.
-            for lane in 0..self.lanes.len() {
-                if let Err(error) = self.catch_up(lane) {
-                    tracing::warn!(%error, "looking for the oldest record left");
-                }
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                self.refused.get_or_insert_with(now);
             }
-        } else {
-            tracing::warn!(%error, "reading from kafka: librdkafka tries on");
+            // Discovery tells the world, once; librdkafka connects again.
+            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
+                tracing::debug!(%error, "reading from kafka");
+            }
+            _ => tracing::warn!(%error, "reading from kafka: librdkafka tries on"),
         }
     }
 
-    /// Goes on at the oldest record left where the broker no longer has the next one.
-    fn catch_up(&mut self, lane: usize) -> KafkaResult<()> {
+    /// After a refusal: goes on at the oldest record left, wherever the next one is gone.
+    ///
+    /// Which partition was refused is not told, so all are looked at; it is rare. What has been fetched is handed
+    /// over first, because to assign a partition anew throws it away.
+    fn catch_up(&mut self) {
+        if !self.refused.is_some_and(|since| self.drained || since.elapsed() > TIMEOUT) {
+            return;
+        }
+        let done = (0..self.lanes.len()).try_for_each(|lane| self.catch_up_lane(lane));
+        match done {
+            Ok(()) => self.refused = None,
+            Err(error) => tracing::warn!(%error, "asking for the oldest records left: trying on"),
+        }
+    }
+
+    fn catch_up_lane(&mut self, lane: usize) -> KafkaResult<()> {
         let lane = &mut self.lanes[lane];
         let Partition { topic, partition, .. } = &*lane.partition;
         let (low, high) = self.consumer.fetch_watermarks(topic, *partition, TIMEOUT)?;
-        let next = if lane.expected < low {
-            lost(&self.common, &lane.partition, lane.expected, low);
-            low
-        } else if lane.expected > high {
-            back(&lane.partition, lane.expected, low);
-            low
-        } else {
+        if (low..=high).contains(&lane.expected) {
             return Ok(());
-        };
-        self.consumer.seek(topic, *partition, Offset::Offset(next), TIMEOUT)?;
-        lane.expected = next;
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, *partition, Offset::Offset(low))?;
+        // A seek is refused in this state.
+        self.consumer.incremental_unassign(&list)?;
+        self.consumer.incremental_assign(&list)?;
+        if lane.expected < low {
+            lost(&self.common, &lane.partition, lane.expected, low);
+        } else {
+            back(&lane.partition, lane.expected, low);
+        }
+        lane.expected = low;
         Ok(())
     }
 }

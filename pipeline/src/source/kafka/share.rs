@@ -9,22 +9,28 @@ use parking_lot::Mutex;
 
 use crate::source::{Behind, Chunk, Next, Partition, Source};
 
-/// Offset after the last record of each partition, as the broker told last.
+struct Known {
+    partition: Arc<Partition>,
+    /// Where reading began.
+    start: i64,
+    /// Offset after the last record, as the broker told last.
+    end: i64,
+}
+
+/// What the broker holds of each partition that is read.
 #[derive(Clone, Default)]
-pub(super) struct Ends(Arc<Mutex<HashMap<PartitionId, (Arc<Partition>, i64)>>>);
+pub(super) struct Ends(Arc<Mutex<HashMap<PartitionId, Known>>>);
 
 impl Ends {
-    /// The broker told the end of a partition.
-    pub(super) fn set(&self, partition: &Arc<Partition>, end: i64) {
-        let mut ends = self.0.lock();
-        let known = ends.entry(partition.id).or_insert_with(|| (Arc::clone(partition), end));
-        known.1 = known.1.max(end);
+    /// A partition is read from `start`.
+    pub(super) fn begin(&self, partition: &Arc<Partition>, start: i64, end: i64) {
+        self.0.lock().insert(partition.id, Known { partition: Arc::clone(partition), start, end });
     }
 
-    /// The same for a partition that may not be known here yet.
-    pub(super) fn raise(&self, id: PartitionId, end: i64) {
-        if let Some((_, known)) = self.0.lock().get_mut(&id) {
-            *known = (*known).max(end);
+    /// The broker told the end of a partition.
+    pub(super) fn set(&self, id: PartitionId, end: i64) {
+        if let Some(known) = self.0.lock().get_mut(&id) {
+            known.end = end;
         }
     }
 }
@@ -59,9 +65,10 @@ impl Source for Share {
 
     fn behind(&self, staged: &dyn Fn(PartitionId) -> bool) -> Behind {
         let ends = self.ends.0.lock();
-        let more = ends.iter().any(|(id, (partition, end))| {
-            Partition::worker(&partition.topic, partition.partition, self.peers) == self.worker
-                && self.handed.get(id).copied().unwrap_or(0) < *end
+        let more = ends.iter().any(|(id, known)| {
+            let Partition { topic, partition, .. } = &*known.partition;
+            Partition::worker(topic, *partition, self.peers) == self.worker
+                && self.handed.get(id).copied().unwrap_or(known.start) < known.end
                 && !staged(*id)
         });
         if more { Behind::Likely } else { Behind::No }

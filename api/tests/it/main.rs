@@ -1,0 +1,10 @@
+//! The API as clients meet it: the real server over real HTTP and WebSockets, on a seeded state at a fixed T.
+//!
+//! `world` builds the state and the server, `rest` asks it, `golden` holds the answers that must not change by
+//! accident, `sockets` follows it live, `documents` holds its documentation against its behaviour.
+
+mod documents;
+mod golden;
+mod rest;
+mod sockets;
+mod world;

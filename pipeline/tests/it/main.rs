@@ -1,0 +1,8 @@
+//! The pipeline from raw records to delivered batches.
+
+mod backpressure;
+mod embedded;
+mod ends;
+mod sameness;
+mod support;
+mod time_moves;

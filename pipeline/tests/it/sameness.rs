@@ -1,0 +1,104 @@
+//! The same records give the same batches at the same T's, whatever the number of workers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Batch, Snapshot};
+use pipeline::handle::Feed;
+use pipeline::{Clock, Replay};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::support::{START_MS, World, tick, topic, within};
+
+const ZONES: [&str; 3] = ["PJM", "NYISO", "MUMBAI"];
+
+/// Ticks, corrections, withdrawals, duplicates, late and corrupt records, over three zones and six partitions.
+fn fill(replay: &Replay, seed: u64, records: usize) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let rule = br#"{"rule":"spike","kind":"z_score","threshold_milli":2000,"window_bars":5,"severity":"warning"}"#;
+    replay.append("optibid.rules", 0, START_MS, rule.to_vec()).unwrap();
+    let notice = br#"{"market_zone":"*","alert_type":"gate","message":"closes","timestamp":1763424060000}"#;
+    for n in 0..records {
+        let now = START_MS + n as i64 * 250;
+        let zone = ZONES[rng.random_range(0..ZONES.len())];
+        let late = if rng.random_bool(0.1) { rng.random_range(0..120_000) } else { 0 };
+        let mut record = tick(zone, now - late, rng.random_range(-50..500) as f64 / 4.0);
+        record.published = Some(model::wire::json::Timestamp::Millis(now));
+        record.id = Some(format!("{}", rng.random_range(0..records / 2)));
+        record.revision = Some(rng.random_range(0..3));
+        record.cancelled = rng.random_bool(0.05);
+        let mut bytes = record.to_json();
+        if rng.random_bool(0.02) {
+            bytes.truncate(bytes.len() / 2);
+        }
+        replay.append(&topic(zone), rng.random_range(0..2), now, bytes).unwrap();
+    }
+    replay.append("optibid.notices", 0, START_MS + 60_000, notice.to_vec()).unwrap();
+    replay.finish();
+}
+
+async fn run(workers: usize, seed: u64) -> (Vec<Batch>, Arc<Snapshot>) {
+    let world = World::new(workers, Clock::Event);
+    let replay = world.replay();
+    fill(&replay, seed, 4_000);
+    let handle = world.start(Feed::Memory(replay));
+    within("the end of the replay", handle.wait()).await.unwrap();
+    let snapshot = handle.snapshot.load_full();
+    (world.batches().iter().map(|batch| Batch::clone(batch)).collect(), snapshot)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_two_and_four_workers_agree() {
+    for seed in [1, 2] {
+        let (batches, snapshot) = run(1, seed).await;
+        assert!(batches.len() > 10, "many moments: {}", batches.len());
+        assert!(batches.windows(2).all(|pair| pair[0].t < pair[1].t), "T grows");
+        assert!(batches.iter().all(|batch| batch.counts.balanced() || batch.counts.received == 0));
+        let first = u64::try_from(START_MS).unwrap();
+        assert!(batches[0].t >= first, "T starts with the first record, not in 1970: {}", batches[0].t);
+        assert_eq!(snapshot.counts.received, 4_000);
+        assert!(snapshot.counts.balanced(), "{:?}", snapshot.counts);
+        assert!(snapshot.counts.dead_letters > 0 && snapshot.counts.duplicates > 0 && snapshot.counts.corrected > 0);
+        assert!(!snapshot.bars.is_empty() && !snapshot.kpis.is_empty() && snapshot.names.len() == ZONES.len());
+        assert_eq!(batches.iter().map(|batch| batch.notices.len()).sum::<usize>(), 1);
+        for workers in [2, 4] {
+            let (others, other) = run(workers, seed).await;
+            let at = |batches: &[Batch]| batches.iter().map(|b| (b.t, b.clone())).collect::<BTreeMap<_, _>>();
+            let (ours, theirs) = (at(&batches), at(&others));
+            assert_eq!(
+                ours.keys().collect::<Vec<_>>(),
+                theirs.keys().collect::<Vec<_>>(),
+                "seed {seed}, {workers} workers: the same moments"
+            );
+            for (t, batch) in &ours {
+                assert_eq!(batch, &theirs[t], "seed {seed}, {workers} workers, T {t}");
+            }
+            assert_eq!((&snapshot.bars, &snapshot.kpis, &snapshot.alerts), (&other.bars, &other.kpis, &other.alerts));
+            assert_eq!(
+                (&snapshot.rules, &snapshot.latest, snapshot.counts),
+                (&other.rules, &other.latest, other.counts)
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_read_unevenly_are_merged_by_time() {
+    // One partition holds two hours, the other only the last minute of them: read one after the other, the clock
+    // of the second would find nearly everything of the first in sealed bars.
+    let world = World::new(2, Clock::Event);
+    let replay = world.replay();
+    let minutes = 120;
+    for minute in 0..minutes {
+        let at = START_MS + minute * 60_000;
+        replay.append(&topic("PJM"), 0, at, tick("PJM", at, 30.0).to_json()).unwrap();
+    }
+    let last = START_MS + (minutes - 1) * 60_000;
+    replay.append(&topic("PJM"), 1, last, tick("PJM", last, 40.0).to_json()).unwrap();
+    replay.finish();
+    let handle = world.start(Feed::Memory(replay));
+    within("the end of the replay", handle.wait()).await.unwrap();
+    let counts = handle.snapshot.load().counts;
+    assert_eq!((counts.received, counts.dead_letters), (minutes as u64 + 1, 0));
+}

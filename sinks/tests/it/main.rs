@@ -1,0 +1,14 @@
+//! The sinks against real servers, and the driver against a store that misbehaves.
+//!
+//! Addresses come from `OPTIBID_TEST_REDIS`, `…_POSTGRES`, `…_CLICKHOUSE` and `…_KAFKA`, which `make test` sets after
+//! starting the servers. Without them these tests fail: a missing server never passes for a working one.
+
+mod clickhouse;
+mod driver;
+mod history;
+mod kafka;
+mod oracle;
+mod postgres;
+mod redis;
+mod run;
+mod server;

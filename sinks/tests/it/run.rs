@@ -1,0 +1,315 @@
+//! A seeded run of closed batches: rows that come, change, go and come again, alerts that live and die, and all else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::bid::{BidStatus, Side, Step};
+use model::{
+    Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, Batch, Change, Correlation, DeadLetter, Disposition,
+    Granularity, Kpi, LiveBid, Market, Names, Notice, Reason, SeriesKey, Severity, Tick, TickExtra, TickRow, Zones,
+};
+use rand::Rng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use sinks::Context;
+
+/// 2025-11-29T22:00:00Z: a run crosses days, and its day-ahead bars a month.
+pub(crate) const START_MS: i64 = 1_764_453_600_000;
+
+pub(crate) struct Run {
+    pub(crate) context: Context,
+    pub(crate) batches: Vec<Arc<Batch>>,
+}
+
+struct Maker {
+    rng: ChaCha8Rng,
+    names: Arc<Names>,
+    zones: Zones,
+    series: Vec<SeriesKey>,
+    bars: BTreeMap<BarKey, BarRow>,
+    kpis: BTreeMap<(SeriesKey, u32), Kpi>,
+    correlations: BTreeMap<(SeriesKey, SeriesKey, u32, u32), Correlation>,
+    bids: BTreeMap<String, LiveBid>,
+    alerts: BTreeMap<u64, Alert>,
+    offset: i64,
+}
+
+/// `count` batches, about 40 s of T apart, from `seed`.
+pub(crate) fn random(seed: u64, count: usize) -> Run {
+    let (names, zones) = (Arc::new(Names::default()), Zones::built_in());
+    let places = [("PJM", "PJM"), ("PJM", "WESTERN HUB"), ("NYISO", "N.Y.C."), ("MUMBAI", "MUMBAI")];
+    let mut series = Vec::new();
+    for (zone, location) in places {
+        let zone = zones.get(zone).unwrap();
+        let (location, _) = names.location(&zone.code, if location == "MUMBAI" { &zone.code } else { location });
+        series.extend([Market::Continuous, Market::DayAheadHourly].map(|market| SeriesKey { location, market }));
+    }
+    names.partition("optibid.ticks.pjm", 3).unwrap();
+    let mut maker = Maker {
+        rng: ChaCha8Rng::seed_from_u64(seed),
+        names: Arc::clone(&names),
+        zones: zones.clone(),
+        series,
+        bars: BTreeMap::new(),
+        kpis: BTreeMap::new(),
+        correlations: BTreeMap::new(),
+        bids: BTreeMap::new(),
+        alerts: BTreeMap::new(),
+        offset: 0,
+    };
+    let mut t = START_MS as u64;
+    let mut batches = Vec::with_capacity(count);
+    for _ in 0..count {
+        t += maker.rng.random_range(1..80_000);
+        batches.push(Arc::new(maker.batch(t)));
+    }
+    Run { context: Context { names, zones }, batches }
+}
+
+impl Maker {
+    fn batch(&mut self, t: u64) -> Batch {
+        // Now and then a moment in which nothing happened.
+        if self.rng.random_bool(0.1) {
+            return Batch { t, ..Batch::default() };
+        }
+        let names = if self.offset == 0 { self.names.all() } else { Vec::new() };
+        Batch {
+            t,
+            names,
+            ticks: self.ticks(t),
+            bars: self.bars(t),
+            kpis: self.kpis(),
+            alerts: self.alerts(t),
+            correlations: self.correlations(),
+            bids: self.bids(),
+            notices: self.notices(t),
+            dead_letters: self.dead_letters(),
+            ..Batch::default()
+        }
+    }
+
+    fn price(&mut self) -> i64 {
+        self.rng.random_range(-200_000_000..900_000_000)
+    }
+
+    fn any_series(&mut self) -> SeriesKey {
+        *self.series.choose(&mut self.rng).unwrap()
+    }
+
+    fn ticks(&mut self, t: u64) -> Arc<[TickRow]> {
+        let mut rows = Vec::new();
+        for _ in 0..self.rng.random_range(0..12) {
+            self.offset += 1;
+            let series = self.any_series();
+            let extra =
+                TickExtra { source: Some("test".into()), energy_micros: Some(1_500_000), ..TickExtra::default() };
+            let tick = Tick {
+                location: series.location,
+                market: series.market,
+                event_ms: t as i64 - self.rng.random_range(0..90_000),
+                duration_ms: series.market.interval_ms(),
+                price_micros: self.price(),
+                volume_kwh: self.rng.random_range(0..1_000_000),
+                id: self.rng.random(),
+                revision: 0,
+                cancelled: false,
+                partition: model::PartitionId::new("optibid.ticks.pjm", 3),
+                offset: self.offset,
+                extra: self.rng.random_bool(0.5).then(|| Box::new(extra)),
+            };
+            rows.push(TickRow { tick, disposition: Disposition::Applied });
+        }
+        rows.into()
+    }
+
+    fn bars(&mut self, t: u64) -> Vec<Change<BarRow>> {
+        let mut changes = BTreeMap::new();
+        for _ in 0..self.rng.random_range(0..10) {
+            let series = self.any_series();
+            let granularity =
+                *[Granularity::M1, Granularity::M1, Granularity::H1, Granularity::D1].choose(&mut self.rng).unwrap();
+            let back = self.rng.random_range(0..8) * 60_000;
+            let ahead = if series.market.is_day_ahead() { 30 * 3_600_000 } else { 0 };
+            let (start_ms, end_ms) = granularity.bucket(t as i64 - back + ahead, self.zones.timezone(series.location));
+            let key = BarKey { series, granularity, start_ms };
+            let mut bar = Bar::of(start_ms + 1, self.price(), self.rng.random_range(0..50_000));
+            bar.append(&Bar::of(start_ms + 2, self.price(), self.rng.random_range(0..50_000)));
+            changes.insert(key, Change::Put(BarRow { key, end_ms, bar }));
+        }
+        let withdrawn = self.rng.random_range(0..3).min(self.bars.len());
+        let standing: Vec<BarRow> = self.bars.values().copied().collect();
+        for row in standing.choose_multiple(&mut self.rng, withdrawn) {
+            changes.insert(row.key, Change::Remove(*row));
+        }
+        settle(&mut self.bars, &changes);
+        changes.into_values().collect()
+    }
+
+    fn kpis(&mut self) -> Vec<Change<Kpi>> {
+        let mut changes = BTreeMap::new();
+        for _ in 0..self.rng.random_range(0..4) {
+            let series = self.any_series();
+            let window_min = *[5, 60].choose(&mut self.rng).unwrap();
+            let row = Kpi {
+                series,
+                window_min,
+                last: self.price(),
+                last_ms: START_MS,
+                change: -1_250_000,
+                change_ppm: self.rng.random_bool(0.7).then_some(-31_250),
+                min: -5,
+                max: self.price(),
+                mean: self.price(),
+                vwap: None,
+                volatility: Some(7),
+                volume_kwh: self.rng.random_range(0..1_000_000),
+                count: self.rng.random_range(1..500),
+                spread: None,
+            };
+            let gone = self.kpis.contains_key(&row.key()) && self.rng.random_bool(0.2);
+            changes.insert(row.key(), if gone { Change::Remove(row) } else { Change::Put(row) });
+        }
+        settle(&mut self.kpis, &changes);
+        changes.into_values().collect()
+    }
+
+    fn correlations(&mut self) -> Vec<Change<Correlation>> {
+        let mut changes = BTreeMap::new();
+        for _ in 0..self.rng.random_range(0..3) {
+            let (a, b) = (self.any_series(), self.any_series());
+            let r_nano = self.rng.random_bool(0.8).then(|| self.rng.random_range(-1_000_000_000..1_000_000_000));
+            let row = Correlation { a: a.min(b), b: a.max(b), window_min: 60, lag_min: 0, n: 42, r_nano };
+            let gone = self.correlations.contains_key(&row.key()) && self.rng.random_bool(0.2);
+            changes.insert(row.key(), if gone { Change::Remove(row) } else { Change::Put(row) });
+        }
+        settle(&mut self.correlations, &changes);
+        changes.into_values().collect()
+    }
+
+    fn bids(&mut self) -> Vec<Change<LiveBid>> {
+        let mut changes = BTreeMap::new();
+        for _ in 0..self.rng.random_range(0..3) {
+            let number = self.rng.random_range(0..30);
+            let row = LiveBid {
+                bid: format!("bid-{number}"),
+                revision: self.rng.random_range(0..9),
+                status: BidStatus::Amended,
+                organisation: "Tab\there, \"quoted\" \\ and naïve".to_owned(),
+                series: self.any_series(),
+                delivery_ms: START_MS + number * 3_600_000,
+                duration_ms: 3_600_000,
+                side: Side::Sell,
+                steps: vec![Step { price_micros: self.price(), power_kw: 10_500 }],
+                event_ms: START_MS,
+                partition: model::PartitionId::new("optibid.bids", 0),
+                offset: 1,
+            };
+            let gone = self.bids.contains_key(&row.bid) && self.rng.random_bool(0.2);
+            changes.insert(row.bid.clone(), if gone { Change::Remove(row) } else { Change::Put(row) });
+        }
+        settle(&mut self.bids, &changes);
+        changes.into_values().collect()
+    }
+
+    fn alerts(&mut self, t: u64) -> Vec<Alert> {
+        let mut changed: BTreeMap<u64, Alert> = BTreeMap::new();
+        if self.rng.random_bool(0.5) {
+            let (series, start_ms) = (self.any_series(), t as i64 / 60_000 * 60_000);
+            let anomaly = Anomaly {
+                id: Anomaly::stable_id("spikes", AnomalyKind::ZScore, series, start_ms),
+                rule: "spikes".to_owned(),
+                kind: AnomalyKind::ZScore,
+                severity: Severity::Warning,
+                series,
+                start_ms,
+                value: self.price(),
+                baseline: Some(40_000_000),
+                z_milli: Some(3_100),
+                threshold_milli: 2_500,
+            };
+            if !self.alerts.contains_key(&anomaly.id) {
+                let alert = Alert { anomaly, state: AlertState::Raised, raised_t: t, changed_t: t, revision: 0 };
+                changed.insert(alert.anomaly.id, alert);
+            }
+        }
+        let known: Vec<Alert> = self.alerts.values().cloned().collect();
+        for alert in known.choose_multiple(&mut self.rng, 2) {
+            let mut alert = alert.clone();
+            alert.state = if self.rng.random_bool(0.5) { AlertState::Revised } else { AlertState::Withdrawn };
+            alert.anomaly.value = self.price();
+            alert.revision += 1;
+            alert.changed_t = t;
+            changed.insert(alert.anomaly.id, alert);
+        }
+        self.alerts.extend(changed.clone());
+        changed.into_values().collect()
+    }
+
+    fn notices(&mut self, t: u64) -> Vec<Notice> {
+        let said = self.rng.random_bool(0.2);
+        let notice = Notice {
+            id: format!("notice-{t}"),
+            zone: "PJM".to_owned(),
+            class: "market_alert".to_owned(),
+            alert_type: "price_spike".to_owned(),
+            message: "line one\nline two\t\\end".to_owned(),
+            severity: Severity::Critical,
+            event_ms: t as i64,
+        };
+        said.then_some(notice).into_iter().collect()
+    }
+
+    fn dead_letters(&mut self) -> Vec<DeadLetter> {
+        self.offset += 1;
+        let refused = self.rng.random_bool(0.2);
+        let letter = DeadLetter {
+            topic: "optibid.ticks.pjm".into(),
+            partition: 3,
+            offset: self.offset,
+            row: 0,
+            reason: Reason::BadPrice,
+            detail: "price is \"NaN\"".to_owned(),
+            bytes: vec![0, 159, 146, 150, b'{', b'\n'],
+        };
+        refused.then_some(letter).into_iter().collect()
+    }
+}
+
+fn settle<K: Ord + Clone, R: Clone>(rows: &mut BTreeMap<K, R>, changes: &BTreeMap<K, Change<R>>) {
+    for (key, change) in changes {
+        match change {
+            Change::Put(row) => rows.insert(key.clone(), row.clone()),
+            Change::Remove(_) => rows.remove(key),
+        };
+    }
+}
+
+impl Run {
+    /// The run cut into consecutive pieces of random length, from `seed`.
+    pub(crate) fn pieces(&self, seed: u64) -> Vec<&[Arc<Batch>]> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (mut rest, mut pieces) = (self.batches.as_slice(), Vec::new());
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rng.random_range(1..=rest.len().min(20)));
+            pieces.push(piece);
+            rest = after;
+        }
+        pieces
+    }
+
+    /// Writes the run as a restarting, retrying process would: in pieces, some twice, then an old part and the end again.
+    pub(crate) async fn write_roughly(&self, sink: &mut dyn sinks::Sink, seed: u64) {
+        for (index, piece) in self.pieces(seed).into_iter().enumerate() {
+            sink.write(piece).await.unwrap();
+            if index % 3 == 0 {
+                sink.write(piece).await.unwrap();
+            }
+        }
+        sink.write(&self.batches[..self.batches.len() / 2]).await.unwrap();
+        for piece in self.pieces(seed + 1) {
+            sink.write(piece).await.unwrap();
+        }
+        sink.write(&self.batches).await.unwrap();
+    }
+}
