@@ -16,26 +16,31 @@ use model::{Anomaly, AnomalyKind, SeriesKey, T};
 
 use super::applied::{Applied, Seen, Slot};
 use super::baseline::{Baseline, least_count, plain, robust};
-use super::history::History;
+use super::history::{History, Point};
 use crate::keyed::Emit;
+
+/// T as an event time, and how far behind it bars are still judged.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    pub(super) ms: i64,
+    pub(super) window_ms: i64,
+}
+
+impl Now {
+    /// Bars that start before this are frozen: their alerts stay as they are.
+    fn frozen_before_ms(self) -> i64 {
+        self.ms.saturating_sub(self.window_ms)
+    }
+}
 
 /// What a bar is judged with besides its own series.
 pub(super) struct Context<'a> {
-    /// T as an event time.
-    pub(super) now_ms: i64,
-    pub(super) window_ms: i64,
+    pub(super) now: Now,
     /// (floor, cap) of a minute.
     pub(super) limits: &'a mut dyn FnMut(i64) -> Option<(i64, i64)>,
     /// The reference's close of a minute; always `None` for the reference itself.
     pub(super) reference: &'a dyn Fn(i64) -> Option<i64>,
     pub(super) scratch: &'a mut Vec<i64>,
-}
-
-impl Context<'_> {
-    /// Bars that start before this are frozen: their alerts stay as they are.
-    pub(super) fn frozen_before_ms(&self) -> i64 {
-        self.now_ms.saturating_sub(self.window_ms)
-    }
 }
 
 /// Baseline of the newest bar, so that the ticks of an open minute cost a comparison each.
@@ -64,23 +69,23 @@ impl Series {
     }
 
     /// Takes in what the bars of `changes` (sorted by start) now are.
-    pub(super) fn change(&mut self, context: &Context<'_>, changes: &[(i64, Option<super::history::Point>)]) {
-        self.forget(context);
+    pub(super) fn change(&mut self, now: Now, changes: &[(i64, Option<Point>)]) {
+        self.forget(now);
         for (start_ms, point) in changes {
             if self.history.newest().is_none_or(|newest| newest.start_ms != *start_ms || point.is_none()) {
                 self.cached.clear();
             }
             self.history.set(*start_ms, *point);
         }
-        self.forget(context);
+        self.forget(now);
         if self.history.len() == 0 {
             self.closing.clear();
         }
     }
 
-    fn forget(&mut self, context: &Context<'_>) {
-        let horizon_ms = context.frozen_before_ms();
-        self.history.forget_before(horizon_ms.saturating_sub(context.window_ms));
+    fn forget(&mut self, now: Now) {
+        let horizon_ms = now.frozen_before_ms();
+        self.history.forget_before(horizon_ms.saturating_sub(now.window_ms));
         while self.alerts.first_key_value().is_some_and(|((start_ms, _), _)| *start_ms < horizon_ms) {
             self.alerts.pop_first();
         }
@@ -120,7 +125,7 @@ impl Series {
         out: &mut Emit<Anomaly, ()>,
     ) {
         self.cached.retain(|cached| cached.slot != rule.slot);
-        for at in self.history.at_or_after(context.frozen_before_ms())..self.history.len() {
+        for at in self.history.at_or_after(context.now.frozen_before_ms())..self.history.len() {
             self.judge_bar(key, rule, at, context, out);
         }
         self.judge_silence(key, rule, context, out);
@@ -128,7 +133,7 @@ impl Series {
 
     /// Withdraws what a rule raised: it applies no more, or has become another kind.
     pub(super) fn withdraw(&mut self, slot: Slot, context: &Context<'_>, out: &mut Emit<Anomaly, ()>) {
-        self.forget(context);
+        self.forget(context.now);
         self.cached.retain(|cached| cached.slot != slot);
         out_all(self.alerts.extract_if(.., |key, _| key.1 == slot).map(|(_, alert)| alert), out);
         out_all(self.stale.remove(&slot).into_iter(), out);
@@ -143,7 +148,7 @@ impl Series {
         out: &mut Emit<Anomaly, ()>,
     ) {
         let Some(point) = self.history.get(at).copied() else { return };
-        if point.start_ms < context.frozen_before_ms() {
+        if point.start_ms < context.now.frozen_before_ms() {
             return;
         }
         let limit = rule.threshold_milli();
@@ -177,7 +182,7 @@ impl Series {
         if let Some(known) = known {
             return known.baseline;
         }
-        let closes = self.history.closes(self.history.before(at, rule.bars, context.window_ms));
+        let closes = self.history.closes(self.history.before(at, rule.bars, context.now.window_ms));
         let least = least_count(rule.rule.window_bars);
         let baseline = match rule.rule.kind {
             AnomalyKind::RobustZScore => robust(closes, least, context.scratch),
@@ -193,12 +198,12 @@ impl Series {
     /// Fires on the n-th of exactly n equal closes, once its minute is over.
     fn flat(&mut self, rule: &Applied, at: usize, context: &Context<'_>) -> Option<Seen> {
         let point = *self.history.get(at)?;
-        let before = self.history.before(at, rule.bars, context.window_ms);
+        let before = self.history.before(at, rule.bars, context.now.window_ms);
         let equal = self.history.closes(before).rev().take_while(|close| *close == point.close).count() + 1;
         if equal != rule.bars {
             return None;
         }
-        if point.start_ms.saturating_add(MINUTE_MS) > context.now_ms {
+        if point.start_ms.saturating_add(MINUTE_MS) > context.now.ms {
             self.closing.insert(point.start_ms);
             return None;
         }
@@ -214,7 +219,7 @@ impl Series {
         out: &mut Emit<Anomaly, ()>,
     ) {
         while let Some(start_ms) = self.closing.first().copied() {
-            if start_ms.saturating_add(MINUTE_MS) > context.now_ms {
+            if start_ms.saturating_add(MINUTE_MS) > context.now.ms {
                 break;
             }
             self.closing.pop_first();
@@ -239,7 +244,7 @@ impl Series {
         let new = self
             .history
             .newest()
-            .filter(|newest| newest.last_ms.saturating_add(rule.silence_ms) <= context.now_ms)
+            .filter(|newest| newest.last_ms.saturating_add(rule.silence_ms) <= context.now.ms)
             .map(|newest| {
                 rule.alert(key, newest.start_ms, Seen { value: rule.silence_ms, baseline: None, z_milli: None })
             });
@@ -256,7 +261,7 @@ impl Series {
         let stale = rules.iter().filter(|rule| rule.rule.kind == AnomalyKind::StaleFeed && rule.is_for(key.location));
         let due = self.history.newest().and_then(|newest| {
             let due = stale.map(|rule| newest.last_ms.saturating_add(rule.silence_ms));
-            due.filter(|due| *due > context.now_ms).min()
+            due.filter(|due| *due > context.now.ms).min()
         });
         closing.into_iter().chain(due).min().and_then(|due| T::try_from(due).ok())
     }
@@ -270,7 +275,7 @@ impl Series {
         context: &Context<'_>,
         out: &mut Emit<Anomaly, ()>,
     ) {
-        if start_ms < context.frozen_before_ms() {
+        if start_ms < context.now.frozen_before_ms() {
             return;
         }
         let place = (start_ms, rule.slot);

@@ -14,7 +14,7 @@ use model::{Anomaly, AnomalyKind, BarRow, LocationId, Market, Rule, SeriesKey, T
 
 use super::applied::{Applied, Slot};
 use super::history::Point;
-use super::series::{Context, Series};
+use super::series::{Context, Now, Series};
 use crate::hash::FastMap;
 use crate::keyed::{Emit, Machine, Visit};
 
@@ -39,7 +39,11 @@ pub(super) struct Watch {
 #[derive(Default)]
 pub(super) struct Watched {
     zone: Option<Arc<Zone>>,
+    /// The zone's reference location.
+    reference: Option<LocationId>,
     rules: Vec<Applied>,
+    /// Whether any of the rules compares with the reference.
+    compares: bool,
     version: u64,
     series: BTreeMap<LocationId, Series>,
     wakes: BTreeSet<(T, LocationId)>,
@@ -86,10 +90,11 @@ impl Machine for Watch {
         out: &mut Emit<Anomaly, ()>,
     ) -> Option<T> {
         let market = visit.key.1;
-        let mut touched = watched.take_in(visit.t, self.window_ms, input);
+        let now = Now { ms: i64::try_from(visit.t).unwrap_or(i64::MAX), window_ms: self.window_ms };
+        let mut touched = watched.take_in(now, input);
         if watched.version != self.version {
             watched.version = self.version;
-            self.change_rules(visit, watched, out);
+            self.change_rules(now, market, watched, out);
             // Wakes depend on rules.
             touched.extend(watched.series.keys().map(|location| (*location, Vec::new())));
         }
@@ -98,7 +103,7 @@ impl Machine for Watch {
         }
         touched.extend(watched.followers(&touched));
         // One entry a location, with all its minutes.
-        touched.sort_unstable();
+        touched.sort_unstable_by_key(|(location, _)| *location);
         touched.dedup_by(|later, first| {
             let same = later.0 == first.0;
             if same {
@@ -110,7 +115,7 @@ impl Machine for Watch {
             starts.sort_unstable();
             starts.dedup();
             let key = SeriesKey { location, market };
-            self.judge(visit.t, watched, key, &starts, out);
+            self.judge(visit.t, now, watched, key, &starts, out);
         }
         watched.wakes.first().map(|(t, _)| *t)
     }
@@ -122,10 +127,18 @@ impl Machine for Watch {
 
 impl Watch {
     /// Judges one series at its changed minutes and by the time alone, and queues its next wake.
-    fn judge(&mut self, t: T, watched: &mut Watched, key: SeriesKey, starts: &[i64], out: &mut Emit<Anomaly, ()>) {
-        let Some(mut series) = watched.series.remove(&key.location) else { return };
+    fn judge(
+        &mut self,
+        t: T,
+        now: Now,
+        watched: &mut Watched,
+        key: SeriesKey,
+        starts: &[i64],
+        out: &mut Emit<Anomaly, ()>,
+    ) {
+        let Some(mut series) = watched.lift(key.location) else { return };
         let rules = std::mem::take(&mut watched.rules);
-        let wake = watched.with_context(t, self.window_ms, key.location, &mut self.scratch, |context| {
+        let wake = watched.with_context(now, key.location, &mut self.scratch, |context| {
             for rule in rules.iter().filter(|rule| rule.is_for(key.location)) {
                 series.judge(key, rule, starts, context, out);
             }
@@ -134,27 +147,26 @@ impl Watch {
         });
         watched.rules = rules;
         watched.queue(t, key.location, &mut series, wake);
-        if !series.is_empty() {
-            watched.series.insert(key.location, series);
-        }
+        watched.put_back(key.location, series);
     }
 
     /// Applies the rules as they now are: what no longer applies is withdrawn, what is new or different judges anew.
-    fn change_rules(&mut self, visit: Visit<'_, Place>, watched: &mut Watched, out: &mut Emit<Anomaly, ()>) {
-        let (t, market) = (visit.t, visit.key.1);
+    fn change_rules(&mut self, now: Now, market: Market, watched: &mut Watched, out: &mut Emit<Anomaly, ()>) {
         if watched.zone.is_none() {
             watched.zone = watched.series.keys().next().and_then(|location| self.zones.of(*location)).cloned();
+            watched.reference = watched.zone.as_ref().map(|zone| zone.reference());
         }
         let zone = watched.zone.as_ref();
         let rules = self.rules.iter().filter_map(|(slot, rule)| Applied::new(*slot, rule, &self.zones, zone, market));
         let new: Vec<Applied> = rules.collect();
+        watched.compares = new.iter().any(|rule| rule.rule.kind == AnomalyKind::SpreadBreak);
         let old = std::mem::replace(&mut watched.rules, new.clone());
         let same = |a: &Applied, b: &Applied| a.slot == b.slot && a.rule == b.rule;
         let locations: Vec<LocationId> = watched.series.keys().copied().collect();
         for location in locations {
             let key = SeriesKey { location, market };
-            let Some(mut series) = watched.series.remove(&location) else { continue };
-            watched.with_context(t, self.window_ms, location, &mut self.scratch, |context| {
+            let Some(mut series) = watched.lift(location) else { continue };
+            watched.with_context(now, location, &mut self.scratch, |context| {
                 for rule in old.iter().filter(|rule| rule.is_for(location)) {
                     let next = new.iter().find(|next| next.slot == rule.slot && next.is_for(location));
                     if next.is_none_or(|next| next.rule.kind != rule.rule.kind) {
@@ -167,23 +179,20 @@ impl Watch {
                     }
                 }
             });
-            watched.series.insert(location, series);
+            watched.put_back(location, series);
         }
     }
 }
 
 impl Watched {
     /// Puts changed bars into their series. Returns the minutes touched, by location.
-    fn take_in(&mut self, t: T, window_ms: i64, input: &mut Vec<Change>) -> Vec<(LocationId, Vec<i64>)> {
-        input.sort_unstable();
+    fn take_in(&mut self, now: Now, input: &mut Vec<Change>) -> Vec<(LocationId, Vec<i64>)> {
+        input.sort_unstable_by_key(|(row, _, _)| (row.key.series.location, row.key.start_ms));
         let mut touched: Vec<(LocationId, Vec<i64>)> = Vec::new();
-        let mut unused = Vec::new();
         for rows in input.chunk_by(|a, b| a.0.key.series.location == b.0.key.series.location) {
             let location = rows[0].0.key.series.location;
             let minutes = net(rows);
-            let mut series = self.series.remove(&location).unwrap_or_default();
-            self.with_context(t, window_ms, location, &mut unused, |context| series.change(context, &minutes));
-            self.series.insert(location, series);
+            self.series.entry(location).or_default().change(now, &minutes);
             touched.push((location, minutes.into_iter().map(|(start_ms, _)| start_ms).collect()));
         }
         input.clear();
@@ -192,31 +201,36 @@ impl Watched {
 
     /// The other series of the zone, at the minutes at which the reference changed: for spread rules only.
     fn followers(&self, touched: &[(LocationId, Vec<i64>)]) -> Vec<(LocationId, Vec<i64>)> {
-        let spread = self.rules.iter().any(|rule| rule.rule.kind == AnomalyKind::SpreadBreak);
-        let reference = self.zone.as_ref().filter(|_| spread).map(|zone| zone.reference());
-        let Some((_, starts)) =
-            touched.iter().find(|(location, starts)| Some(*location) == reference && !starts.is_empty())
-        else {
-            return Vec::new();
-        };
-        self.series
-            .keys()
-            .filter(|location| Some(**location) != reference)
-            .map(|location| (*location, starts.clone()))
-            .collect()
+        let reference = self.reference.filter(|_| self.compares);
+        let changed = touched.iter().find(|(location, starts)| Some(*location) == reference && !starts.is_empty());
+        let Some((reference, starts)) = changed else { return Vec::new() };
+        let others = self.series.keys().filter(|location| *location != reference);
+        others.map(|location| (*location, starts.clone())).collect()
+    }
+
+    /// Takes a series out for a moment, so that the others may be looked at meanwhile.
+    fn lift(&mut self, location: LocationId) -> Option<Series> {
+        self.series.get_mut(&location).map(std::mem::take)
+    }
+
+    fn put_back(&mut self, location: LocationId, series: Series) {
+        if series.is_empty() {
+            self.series.remove(&location);
+        } else if let Some(place) = self.series.get_mut(&location) {
+            *place = series;
+        }
     }
 
     /// Calls `with` with what a series of this zone is judged by. The series itself is taken out meanwhile.
     fn with_context<R>(
         &mut self,
-        t: T,
-        window_ms: i64,
+        now: Now,
         location: LocationId,
         scratch: &mut Vec<i64>,
         with: impl FnOnce(&mut Context<'_>) -> R,
     ) -> R {
         let zone = self.zone.as_ref();
-        let reference = zone.map(|zone| zone.reference()).filter(|reference| *reference != location);
+        let reference = self.reference.filter(|reference| self.compares && *reference != location);
         let reference = reference.and_then(|reference| self.series.get(&reference));
         let known = &mut self.limits;
         let mut limits = |start_ms: i64| match *known {
@@ -228,13 +242,7 @@ impl Watched {
             }
         };
         let close = |start_ms| reference?.history().find(start_ms).map(|point| point.close);
-        with(&mut Context {
-            now_ms: i64::try_from(t).unwrap_or(i64::MAX),
-            window_ms,
-            limits: &mut limits,
-            reference: &close,
-            scratch,
-        })
+        with(&mut Context { now, limits: &mut limits, reference: &close, scratch })
     }
 
     /// Queues a series for `wake`. An earlier entry stays: it will find nothing to do and queue again, which is
@@ -254,15 +262,17 @@ impl Watched {
     }
 }
 
-/// What the bars of one location now are: of the changes of a minute the row that remains.
+/// What the bars of one location now are: of the changes of a minute (in any order) the row that remains.
 fn net(rows: &[Change]) -> Minutes {
     let minutes = rows.chunk_by(|a, b| a.0.key.start_ms == b.0.key.start_ms);
     minutes
         .map(|rows| {
-            let mut bars = rows.chunk_by(|a, b| a.0 == b.0);
-            let stands = bars.find(|same| same.iter().map(|(_, _, diff)| diff).sum::<isize>() > 0);
+            // Two changes, the old row and the new, unless somebody upstream was wordy.
+            let net =
+                |row: &BarRow| rows.iter().filter(|(other, ..)| other == row).map(|(_, _, diff)| diff).sum::<isize>();
+            let stands = rows.iter().find(|(row, _, diff)| *diff > 0 && (rows.len() <= 2 || net(row) > 0));
             let start_ms = rows[0].0.key.start_ms;
-            (start_ms, stands.map(|same| Point::new(start_ms, &same[0].0.bar)))
+            (start_ms, stands.map(|(row, ..)| Point::new(start_ms, &row.bar)))
         })
         .collect()
 }

@@ -10,25 +10,45 @@
 //! State: of each series the bars that have not taken effect yet: one while prices are live, a day or two of them
 //! for prices published ahead of delivery.
 
-use std::collections::BTreeMap;
-
 use model::T;
+use model::money::div_round;
 use model::time::MINUTE_MS;
 
 use crate::keyed::{Emit, Machine, Visit};
 
 /// Number of a series in the list of those that take part.
 pub(super) type Series = u16;
-/// A bar as correlations see it: series, start of the minute (UTC ms), mean (micros).
+/// A closed minute: series, start (UTC ms), mean (micros).
 pub(super) type Minute = (Series, i64, i64);
+/// A bar on its way: series, start (UTC ms), Σ price and number of ticks. The division waits until it is over.
+pub(super) type Open = (Series, i64, i128, i64);
 
 /// The first T at which minute `start_ms` is over; 0 for minutes before 1970.
 pub(super) fn closes(start_ms: i64) -> T {
     T::try_from(start_ms.saturating_add(MINUTE_MS)).unwrap_or(0)
 }
 
+/// A change that has not taken effect yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    at: T,
+    start_ms: i64,
+    sum: i128,
+    count: i64,
+    diff: isize,
+}
+
+impl Waiting {
+    fn same(&self, other: &Self) -> bool {
+        let key = |change: &Self| (change.at, change.start_ms, change.sum, change.count);
+        key(self) == key(other)
+    }
+}
+
 pub(super) struct Closed {
     pub(super) refresh_ms: u64,
+    /// How long after its minute a bar can still be in a window: older ones are passed over.
+    pub(super) keep_ms: u64,
 }
 
 impl Closed {
@@ -40,8 +60,8 @@ impl Closed {
 
 impl Machine for Closed {
     type Key = Series;
-    type State = BTreeMap<(T, i64, i64), isize>;
-    type In = (Minute, T, isize);
+    type State = Vec<Waiting>;
+    type In = (Open, T, isize);
     type Shared = ();
     type Out = Minute;
     type Side = ();
@@ -53,24 +73,30 @@ impl Machine for Closed {
         input: &mut Vec<Self::In>,
         out: &mut Emit<Minute, ()>,
     ) -> Option<T> {
-        for ((_, start_ms, mean), t, diff) in input.drain(..) {
-            *waiting.entry((self.takes_effect(t, start_ms), start_ms, mean)).or_insert(0) += diff;
-        }
-        waiting.retain(|_, diff| *diff != 0);
-        while let Some(first) = waiting.first_entry() {
-            if first.key().0 > visit.t {
-                break;
+        for ((_, start_ms, sum, count), t, diff) in input.drain(..) {
+            if self.takes_effect(t, start_ms) >= closes(start_ms).saturating_add(self.keep_ms) {
+                continue;
             }
-            let ((_, start_ms, mean), diff) = first.remove_entry();
-            for _ in 0..diff.unsigned_abs() {
-                let row = (*visit.key, start_ms, mean);
-                if diff > 0 { out.put(row) } else { out.take(row) }
+            let new = Waiting { at: self.takes_effect(t, start_ms), start_ms, sum, count, diff };
+            match waiting.iter().position(|known| known.same(&new)) {
+                Some(known) if waiting[known].diff + diff == 0 => {
+                    waiting.swap_remove(known);
+                }
+                Some(known) => waiting[known].diff += diff,
+                None => waiting.push(new),
             }
         }
-        waiting.first_key_value().map(|(key, _)| key.0)
+        for change in waiting.extract_if(.., |waiting| waiting.at <= visit.t) {
+            let mean = div_round(change.sum, i128::from(change.count)).unwrap_or(0);
+            for _ in 0..change.diff.unsigned_abs() {
+                let row = (*visit.key, change.start_ms, mean);
+                if change.diff > 0 { out.put(row) } else { out.take(row) }
+            }
+        }
+        waiting.iter().map(|waiting| waiting.at).min()
     }
 
-    fn is_empty(&self, waiting: &Self::State) -> bool {
+    fn is_empty(&self, waiting: &Vec<Waiting>) -> bool {
         waiting.is_empty()
     }
 }

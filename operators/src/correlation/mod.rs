@@ -32,7 +32,7 @@ use model::{BarRow, Correlation, SeriesKey, T, Zones};
 use timely::dataflow::operators::vec::Map;
 
 use crate::keyed::keyed;
-use closed::{Closed, Minute, Series, closes};
+use closed::{Closed, Minute, Open, Series, closes};
 pub use config::{Config, MAX_LAG_MIN};
 pub use sums::{MAX_WINDOW_MIN, Sums};
 
@@ -55,10 +55,9 @@ pub fn correlations<'s>(
         cross_market: config.cross_market,
     });
     let chosen = Arc::clone(&choice);
-    let minutes = minute_bars.inner.flat_map(move |(row, t, diff)| Some((chosen.minute(&row)?, t, diff)));
-    let closed =
-        keyed("ClosedMinutes", minutes, |((series, ..), ..)| *series, Closed { refresh_ms: config.refresh.millis() })
-            .changes;
+    let minutes = minute_bars.inner.flat_map(move |(row, t, diff)| Some((chosen.open(&row)?, t, diff)));
+    let closing = Closed { refresh_ms: config.refresh.millis(), keep_ms: choice.keep_ms() };
+    let closed = keyed("ClosedMinutes", minutes, |((series, ..), ..)| *series, closing).changes;
 
     let (of_a, of_b) = (Arc::clone(&choice), Arc::clone(&choice));
     let a = closed.clone().flat_map(move |change| of_a.places(change, |_| 0));
@@ -85,9 +84,15 @@ struct Choice {
 }
 
 impl Choice {
-    fn minute(&self, row: &BarRow) -> Option<Minute> {
+    /// How long a closed minute stays in the longest window, the longest lag behind.
+    fn keep_ms(&self) -> u64 {
+        let longest = |minutes: &[u32]| u64::from(minutes.iter().copied().max().unwrap_or(0));
+        (longest(&self.windows_min) + longest(&self.lags_min)) * MINUTE_MS as u64
+    }
+
+    fn open(&self, row: &BarRow) -> Option<Open> {
         let number = self.series.binary_search(&row.key.series).ok()?;
-        Some((Series::try_from(number).ok()?, row.key.start_ms, row.bar.mean()))
+        Some((Series::try_from(number).ok()?, row.key.start_ms, row.bar.sum_price, row.bar.count))
     }
 
     /// A closed minute in every window and lag, each from now until it leaves the window. `shift` is how many
