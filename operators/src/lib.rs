@@ -27,14 +27,17 @@ pub mod rules;
 
 use std::sync::Arc;
 
-use differential_dataflow::VecCollection;
+use differential_dataflow::{AsCollection, VecCollection};
 use model::batch::Counts;
 use model::{
     Anomaly, BarRow, BidEvent, Correlation, DeadLetter, Kpi, LiveBid, Names, PartitionId, Rule, T, Tick, TickRow, Zones,
 };
 use timely::dataflow::StreamVec;
 
+use bars::SavedMinute;
 pub use config::Config;
+use keyed::{Barrier, Durable};
+use rules::SavedRule;
 
 /// What goes in. Every stream carries records at the T that the source bound them to.
 pub struct Inputs<'s> {
@@ -44,6 +47,18 @@ pub struct Inputs<'s> {
     pub bids: StreamVec<'s, T, BidEvent>,
     /// Decoded rules with partition and offset.
     pub rules: StreamVec<'s, T, (Rule, PartitionId, i64)>,
+    /// What makes the state outlive the program; `None` where it need not.
+    pub durable: Option<DurableInputs<'s>>,
+}
+
+/// Saving, and beginning with what was saved. (Saved bids and rules are records: they come as such.)
+pub struct DurableInputs<'s> {
+    /// When to save what is new, on one worker.
+    pub barriers: StreamVec<'s, T, Barrier>,
+    /// Saved minutes to begin with, on any worker.
+    pub minutes: StreamVec<'s, T, SavedMinute>,
+    /// Minute bars to begin with whose minutes are sealed, on any worker; they are not said again in `Outputs::bars`.
+    pub sealed_bars: Option<StreamVec<'s, T, (BarRow, T, isize)>>,
 }
 
 /// What comes out. Collections carry at most one `-1` and one `+1` for a key at one T.
@@ -66,17 +81,38 @@ pub struct Outputs<'s> {
     pub dead_letters: StreamVec<'s, T, DeadLetter>,
     /// What became of the ticks; `received` is the source's to count. Several a T: add them up.
     pub counts: StreamVec<'s, T, Counts>,
+    /// The durable state: what changed in it since the barrier before, at the T of each barrier.
+    pub saved: Saved<'s>,
+}
+
+/// The durable state of the whole graph, on the worker that holds it. All else follows from it and the sealed bars.
+pub struct Saved<'s> {
+    /// Open minutes, with all their records.
+    pub minutes: StreamVec<'s, T, SavedMinute>,
+    /// Winning bid events.
+    pub bids: StreamVec<'s, T, BidEvent>,
+    /// Winning rule records.
+    pub rules: StreamVec<'s, T, SavedRule>,
 }
 
 /// The whole graph.
 pub fn build<'s>(config: &Config, zones: &Zones, names: &Arc<Names>, inputs: Inputs<'s>) -> Outputs<'s> {
-    let minute = bars::bars(config, zones, names, inputs.ticks);
-    let rollups = rollup::rollup(config, zones, minute.bars.clone());
-    let rules = rules::live_rules(&config.anomalies.rules, inputs.rules);
-    let kpis = kpi::kpis(config, zones, minute.bars.clone());
-    let anomalies = anomaly::anomalies(config, zones, minute.bars.clone(), rules.clone());
-    let correlations = correlation::correlations(config, zones, minute.bars.clone());
-    let bids = bids::live_bids(config, inputs.bids);
+    let (mut barriers, mut sealed_bars) = (None, None);
+    let durable = inputs.durable.map(|durable| {
+        (barriers, sealed_bars) = (Some(durable.barriers.clone()), durable.sealed_bars);
+        Durable { restore: durable.minutes, barriers: durable.barriers }
+    });
+    let minute = bars::bars(config, zones, names, inputs.ticks, durable);
+    let bars = match sealed_bars {
+        Some(sealed) => minute.bars.clone().concat(sealed.as_collection()),
+        None => minute.bars.clone(),
+    };
+    let rollups = rollup::rollup(config, zones, bars.clone());
+    let (rules, saved_rules) = rules::live_rules(&config.anomalies.rules, inputs.rules, barriers.clone());
+    let kpis = kpi::kpis(config, zones, bars.clone());
+    let anomalies = anomaly::anomalies(config, zones, bars.clone(), rules.clone());
+    let correlations = correlation::correlations(config, zones, bars);
+    let (bids, saved_bids) = bids::live_bids(config, inputs.bids, barriers);
     Outputs {
         ticks: minute.ticks,
         bars: minute.bars.concat(rollups),
@@ -87,5 +123,6 @@ pub fn build<'s>(config: &Config, zones: &Zones, names: &Arc<Names>, inputs: Inp
         rules,
         dead_letters: minute.dead_letters,
         counts: minute.counts,
+        saved: Saved { minutes: minute.saved, bids: saved_bids, rules: saved_rules },
     }
 }

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 use chrono_tz::Tz;
 use differential_dataflow::{AsCollection, VecCollection};
-use model::time::Granularity;
+use model::time::{Granularity, MINUTE_MS};
 use model::{Bar, BarKey, BarRow, Market, SeriesKey, T, Zones};
 
 use crate::bars::open_ms;
@@ -215,6 +215,7 @@ impl Machine for Rollup {
     type Shared = ();
     type Out = BarRow;
     type Side = ();
+    type Saved = ();
 
     fn step(
         &mut self,
@@ -224,19 +225,26 @@ impl Machine for Rollup {
         out: &mut Emit<BarRow, ()>,
     ) -> Option<T> {
         let key = *visit.key;
-        series.tz.get_or_insert_with(|| self.zones.timezone(key.location));
+        let tz = *series.tz.get_or_insert_with(|| self.zones.timezone(key.location));
+        let now_ms = i64::try_from(visit.t).unwrap_or(i64::MAX);
+        let open_ms = open_ms(&self.config, key.market);
         upserts(
             input,
             |row| row.key.start_ms,
-            |start_ms, row| self.pending[0].push((start_ms, row.map(|row| row.bar))),
+            |start_ms, row| {
+                // Only after a restart do sealed minutes come, some of days that nothing is folded for any more.
+                let can_change = |end_ms: i64| end_ms.saturating_add(open_ms) > now_ms;
+                if can_change(start_ms.saturating_add(MINUTE_MS)) || can_change(Granularity::D1.bucket(start_ms, tz).1) {
+                    self.pending[0].push((start_ms, row.map(|row| row.bar)));
+                }
+            },
         );
         for list in 0..LISTS {
             if !self.pending[list].is_empty() {
                 self.revise(key, series, list, out);
             }
         }
-        let now_ms = i64::try_from(visit.t).unwrap_or(i64::MAX);
-        series.forget(plan(key.market), now_ms, open_ms(&self.config, key.market));
+        series.forget(plan(key.market), now_ms, open_ms);
         series.wake_ms().map(|wake_ms| wake_ms.max(0) as T)
     }
 

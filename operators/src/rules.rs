@@ -13,16 +13,18 @@ use differential_dataflow::{AsCollection, VecCollection};
 use model::{PartitionId, Rule, T};
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Concat;
+use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::operators::vec::ToStream;
 
-use crate::keyed::{Emit, Machine, Visit, keyed};
+use crate::keyed::{Barrier, Durable, Emit, Machine, Visit, keyed_durable};
 
-/// The rules that stand. `defaults` stand from T = 0 on, as records before every offset, so a record of the same name
+/// The rules that stand, and at each barrier every winner as the record it was. `defaults` stand from T = 0 on, as records before every offset, so a record of the same name
 /// and at least their revision replaces them.
 pub fn live_rules<'s>(
     defaults: &[Rule],
-    records: StreamVec<'s, T, (Rule, PartitionId, i64)>,
-) -> VecCollection<'s, T, Rule, isize> {
+    records: StreamVec<'s, T, SavedRule>,
+    barriers: Option<StreamVec<'s, T, Barrier>>,
+) -> (VecCollection<'s, T, Rule, isize>, StreamVec<'s, T, SavedRule>) {
     let scope = records.scope();
     // Once in the cluster, not once a worker.
     let defaults: Vec<_> = match scope.worker().index() {
@@ -30,18 +32,26 @@ pub fn live_rules<'s>(
         _ => Vec::new(),
     };
     let records = records.concat(defaults.to_stream(scope));
-    keyed("LiveRules", records, |record| record.0.rule.clone(), Winners).changes.as_collection()
+    let name = |record: &SavedRule| record.0.rule.clone();
+    // A winner that was saved comes back as what it is: a record.
+    let durable = barriers.map(|barriers| Durable { restore: empty(scope), barriers });
+    let live = keyed_durable("LiveRules", records, durable, name, name, Winners);
+    (live.changes.as_collection(), live.saved)
 }
+
+/// A record of the rules topic with its partition and offset: also what a winner is saved as.
+pub type SavedRule = (Rule, PartitionId, i64);
 
 struct Winners;
 
 impl Machine for Winners {
     type Key = String;
-    type State = Option<(Rule, PartitionId, i64)>;
-    type In = (Rule, PartitionId, i64);
+    type State = Option<SavedRule>;
+    type In = SavedRule;
     type Shared = ();
     type Out = Rule;
     type Side = ();
+    type Saved = SavedRule;
 
     fn step(
         &mut self,
@@ -63,14 +73,19 @@ impl Machine for Winners {
     fn is_empty(&self, winner: &Self::State) -> bool {
         winner.is_none()
     }
+
+    /// All of them each time: people write rules, so there are few.
+    fn save(&mut self, _name: &String, winner: &mut Self::State, _barrier: Barrier, out: &mut Vec<SavedRule>) {
+        out.extend(winner.clone());
+    }
 }
 
 /// Highest revision, then the latest offset. Two partitions cannot hold one rule unless a topic was repartitioned;
 /// then the smaller partition id wins, so that the order is total.
-fn rank(record: &(Rule, PartitionId, i64)) -> (i64, i64, Reverse<PartitionId>) {
+fn rank(record: &SavedRule) -> (i64, i64, Reverse<PartitionId>) {
     (record.0.revision, record.2, Reverse(record.1))
 }
 
-fn standing(winner: Option<&(Rule, PartitionId, i64)>) -> Option<Rule> {
+fn standing(winner: Option<&SavedRule>) -> Option<Rule> {
     winner.map(|winner| &winner.0).filter(|rule| !rule.deleted).cloned()
 }

@@ -106,7 +106,7 @@ fn build(scope: Scope<'_, T>, plan: &Plan) {
         &plan.config,
     );
     let records = bind(scope, announced, binder);
-    let inputs = Inputs { ticks: records.ticks, bids: records.bids, rules: records.rules };
+    let inputs = Inputs { ticks: records.ticks, bids: records.bids, rules: records.rules, durable: None };
     let outputs: Outputs<'_> = operators::build(&plan.operators, &plan.zones, &plan.names, inputs);
     let assembler = (scope.index() == 0).then(|| {
         let out = plan.out.lock().take().expect("worker 0 builds once");

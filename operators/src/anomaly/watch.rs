@@ -65,6 +65,7 @@ impl Machine for Watch {
     type Shared = (Rule, T, isize);
     type Out = Anomaly;
     type Side = ();
+    type Saved = ();
 
     fn share(&mut self, _t: T, records: &mut Vec<Self::Shared>) -> bool {
         // Rules that go before rules that come: a changed rule is both.

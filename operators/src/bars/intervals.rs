@@ -5,9 +5,11 @@
 //!
 //! State: 64 bytes a row and about 20 an identity, for the intervals within retention.
 
+use std::collections::BTreeSet;
+
 use model::{Bar, Tick, time::MINUTE_MS};
 
-use super::Outcome;
+use super::{Outcome, SavedTick};
 use crate::hash::FastMap;
 
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,8 @@ pub struct Intervals {
     index: FastMap<u64, i64>,
     /// Minutes changed since the last `tell`, each with its bar before that change.
     touched: Vec<(i64, Option<Bar>)>,
+    /// Minutes changed since they were last saved.
+    unsaved: BTreeSet<i64>,
 }
 
 impl Intervals {
@@ -80,6 +84,7 @@ impl Intervals {
     }
 
     fn touch(&mut self, minute_ms: i64) {
+        self.unsaved.insert(minute_ms);
         self.touched.push((minute_ms, self.bar(minute_ms)));
     }
 
@@ -118,11 +123,40 @@ impl Intervals {
         self.touched = touched;
     }
 
+    /// Says every record that stands of each minute that changed since it was last said (or of all).
+    pub fn save(&mut self, all: bool, mut say: impl FnMut(i64, Vec<SavedTick>)) {
+        let unsaved = std::mem::take(&mut self.unsaved);
+        let saved = |row: &Row| SavedTick {
+            event_ms: row.event_ms,
+            price_micros: row.price_micros,
+            volume_kwh: row.volume_kwh,
+            id: row.id,
+            revision: row.revision,
+            offset: row.offset,
+            partition: row.partition,
+            cancelled: row.cancelled,
+        };
+        if all {
+            for rows in self.rows.chunk_by(|a, b| minute_of(a.event_ms) == minute_of(b.event_ms)) {
+                say(minute_of(rows[0].event_ms), rows.iter().map(saved).collect());
+            }
+            return;
+        }
+        for minute_ms in unsaved {
+            let from = self.find((minute_ms, 0)).unwrap_or_else(|at| at);
+            let rows = self.rows[from..].iter().take_while(|row| minute_of(row.event_ms) == minute_ms);
+            say(minute_ms, rows.map(saved).collect());
+        }
+    }
+
     /// Forgets the intervals whose minute starts before `from_ms`.
     pub fn forget(&mut self, from_ms: i64) {
         let gone = self.rows.partition_point(|row| minute_of(row.event_ms) < from_ms);
         for row in self.rows.drain(..gone) {
             self.index.remove(&row.id);
+        }
+        if gone > 0 {
+            self.unsaved = self.unsaved.split_off(&from_ms);
         }
     }
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use model::{Bar, Tick, time::MINUTE_MS};
 
-use super::Outcome;
+use super::{Outcome, SavedTick};
 use crate::hash::FastMap;
 
 /// A tick in the log. Its revision is 0 unless `Minute::revisions` says otherwise.
@@ -75,6 +75,8 @@ struct Minute {
     /// The bar as it was last told.
     told: Option<Bar>,
     touched: bool,
+    /// A row has changed since the minute was last saved.
+    unsaved: bool,
 }
 
 impl Minute {
@@ -86,6 +88,7 @@ impl Minute {
             sums: Sums::default(),
             told: None,
             touched: false,
+            unsaved: false,
         }
     }
 
@@ -95,6 +98,7 @@ impl Minute {
 
     /// Writes `tick` as row `at`, which is either the next one or one that was taken out.
     fn write(&mut self, at: u32, tick: &Tick) {
+        self.unsaved = true;
         let row = Row {
             price_micros: tick.price_micros,
             volume_kwh: tick.volume_kwh,
@@ -144,6 +148,7 @@ impl Minute {
 
     /// Takes row `at` out of the sums if it is in them, and leaves it as `standing`.
     fn take(&mut self, at: u32, standing: Standing) {
+        self.unsaved = true;
         let row = &mut self.rows[at as usize];
         let was = std::mem::replace(&mut row.standing, standing);
         if was != Standing::Live {
@@ -286,6 +291,25 @@ impl Minutes {
         }
         if self.index.capacity() > 4096 && self.index.len() < self.index.capacity() / 8 {
             self.index.shrink_to_fit();
+        }
+    }
+
+    /// Says every record that stands of each minute that changed since it was last said (or of all).
+    pub fn save(&mut self, all: bool, mut say: impl FnMut(i64, Vec<SavedTick>)) {
+        for minute in self.minutes.iter_mut().filter(|minute| all || minute.unsaved) {
+            minute.unsaved = false;
+            let rows = (0_u32..).zip(&minute.rows).filter(|(_, row)| row.standing != Standing::Moved);
+            let saved = rows.map(|(at, row)| SavedTick {
+                event_ms: minute.start_ms + i64::from(row.after_ms),
+                price_micros: row.price_micros,
+                volume_kwh: row.volume_kwh,
+                id: row.id,
+                revision: minute.revision(at),
+                offset: row.offset,
+                partition: row.partition,
+                cancelled: row.standing == Standing::Cancelled,
+            });
+            say(minute.start_ms, saved.collect());
         }
     }
 

@@ -21,6 +21,7 @@
 mod intervals;
 mod minutes;
 mod refuse;
+mod saved;
 #[cfg(test)]
 mod tests;
 
@@ -36,9 +37,10 @@ use timely::dataflow::operators::vec::Map;
 
 pub use intervals::Intervals;
 pub use minutes::Minutes;
+pub use saved::{SavedMinute, SavedTick};
 
 use crate::config::Config;
-use crate::keyed::{Emit, Machine, Visit, keyed};
+use crate::keyed::{Barrier, Durable, Emit, Machine, Visit, keyed_durable};
 
 /// What the bars operator yields.
 pub struct Bars<'s> {
@@ -50,17 +52,25 @@ pub struct Bars<'s> {
     pub dead_letters: StreamVec<'s, T, DeadLetter>,
     /// What became of the ticks, once a worker and T.
     pub counts: StreamVec<'s, T, Counts>,
+    /// The open minutes that changed, at each barrier.
+    pub saved: StreamVec<'s, T, SavedMinute>,
 }
 
 /// Ticks to minute bars.
-pub fn bars<'s>(config: &Config, zones: &Zones, names: &Arc<Names>, ticks: StreamVec<'s, T, Tick>) -> Bars<'s> {
+pub fn bars<'s>(
+    config: &Config,
+    zones: &Zones,
+    names: &Arc<Names>,
+    ticks: StreamVec<'s, T, Tick>,
+    durable: Option<Durable<'s, SavedMinute>>,
+) -> Bars<'s> {
     let machine =
         BarMachine { config: config.clone(), zones: zones.clone(), names: names.clone(), counts: Counts::default() };
-    let built = keyed("Bars", ticks, Tick::series, machine);
+    let built = keyed_durable("Bars", ticks, durable, Tick::series, |saved| saved.series, machine);
     let rows = built.side.clone().flat_map(|side| if let Side::Tick(row) = side { Some(row) } else { None });
     let dead = built.side.clone().flat_map(|side| if let Side::Dead(letter) = side { Some(*letter) } else { None });
     let counts = built.side.flat_map(|side| if let Side::Counts(counts) = side { Some(counts) } else { None });
-    Bars { bars: built.changes.as_collection(), ticks: rows, dead_letters: dead, counts }
+    Bars { bars: built.changes.as_collection(), ticks: rows, dead_letters: dead, counts, saved: built.saved }
 }
 
 /// What a record did to its series.
@@ -123,6 +133,14 @@ impl Log {
             Self::Continuous(minutes) => minutes.apply(tick),
             Self::Interval(intervals) => intervals.apply(tick),
             Self::Unseen => Outcome::Superseded,
+        }
+    }
+
+    fn save(&mut self, all: bool, say: impl FnMut(i64, Vec<SavedTick>)) {
+        match self {
+            Self::Continuous(minutes) => minutes.save(all, say),
+            Self::Interval(intervals) => intervals.save(all, say),
+            Self::Unseen => {}
         }
     }
 
@@ -206,6 +224,11 @@ pub(crate) fn open_ms(config: &Config, market: Market) -> i64 {
     if market.is_interval() { retention_ms(config, market) } else { config.bars.correction_horizon.millis_i64() }
 }
 
+/// The earliest minute of `market` that still takes records at T: its end + [`open_ms`] > T.
+pub fn open_from_ms(config: &Config, market: Market, now_ms: i64) -> i64 {
+    now_ms.saturating_sub(open_ms(config, market)).saturating_sub(MINUTE_MS).saturating_add(1)
+}
+
 impl Machine for BarMachine {
     type Key = SeriesKey;
     type State = Log;
@@ -213,6 +236,7 @@ impl Machine for BarMachine {
     type Shared = ();
     type Out = BarRow;
     type Side = Side;
+    type Saved = SavedMinute;
 
     fn step(
         &mut self,
@@ -224,8 +248,7 @@ impl Machine for BarMachine {
         let series = *visit.key;
         let now_ms = i64::try_from(visit.t).unwrap_or(i64::MAX);
         let open_ms = open_ms(&self.config, series.market);
-        // A minute is open while its end + open_ms > T.
-        let open_from_ms = now_ms.saturating_sub(open_ms).saturating_sub(MINUTE_MS).saturating_add(1);
+        let open_from_ms = open_from_ms(&self.config, series.market, now_ms);
         log.forget(open_from_ms);
         sort(input);
         for tick in input.drain(..) {
@@ -259,6 +282,20 @@ impl Machine for BarMachine {
 
     fn is_empty(&self, log: &Log) -> bool {
         log.earliest_ms().is_none()
+    }
+
+    fn save(&mut self, series: &SeriesKey, log: &mut Log, barrier: Barrier, out: &mut Vec<SavedMinute>) {
+        log.save(barrier.all, |start_ms, records| out.push(SavedMinute { series: *series, start_ms, records }));
+    }
+
+    fn restore(&mut self, t: T, log: &mut Log, saved: SavedMinute) {
+        let now_ms = i64::try_from(t).unwrap_or(i64::MAX);
+        // Sealed since it was saved.
+        if saved.start_ms >= open_from_ms(&self.config, saved.series.market, now_ms) {
+            for record in &saved.records {
+                log.apply(&record.tick(saved.series));
+            }
+        }
     }
 }
 

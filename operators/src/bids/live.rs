@@ -12,20 +12,36 @@
 use differential_dataflow::{AsCollection, VecCollection};
 use model::{BidEvent, LiveBid, PartitionId, T};
 use timely::dataflow::StreamVec;
+use timely::dataflow::operators::generic::operator::empty;
 
-use crate::keyed::{Emit, Machine, Visit, keyed};
+use crate::keyed::{Barrier, Durable, Emit, Machine, Visit, keyed_durable};
 
-/// The winning event of every bid.
+/// The winning event of every bid; and at each barrier the winners that are new since the last.
 pub fn live_bids<'s>(
     config: &crate::Config,
     events: StreamVec<'s, T, BidEvent>,
-) -> VecCollection<'s, T, LiveBid, isize> {
-    let machine = Live { retention_ms: config.retention.minute.millis_i64() };
-    keyed("LiveBids", events, |event| event.bid.clone(), machine).changes.as_collection()
+    barriers: Option<StreamVec<'s, T, Barrier>>,
+) -> (VecCollection<'s, T, LiveBid, isize>, StreamVec<'s, T, BidEvent>) {
+    let machine = Live { retention_ms: config.retention.minute.millis_i64(), saves: barriers.is_some() };
+    let bid = |event: &BidEvent| event.bid.clone();
+    // A winner that was saved comes back as what it is: an event.
+    let scope = events.scope();
+    let durable = barriers.map(|barriers| Durable { restore: empty(scope), barriers });
+    let live = keyed_durable("LiveBids", events, durable, bid, bid, machine);
+    (live.changes.as_collection(), live.saved)
+}
+
+#[derive(Default)]
+struct Standing {
+    winner: Option<BidEvent>,
+    /// The last winner that has not been saved. It may be forgotten already: then it says so of the one before.
+    unsaved: Option<BidEvent>,
 }
 
 struct Live {
     retention_ms: i64,
+    /// There are barriers.
+    saves: bool,
 }
 
 impl Live {
@@ -38,19 +54,21 @@ impl Live {
 
 impl Machine for Live {
     type Key = String;
-    type State = Option<BidEvent>;
+    type State = Standing;
     type In = BidEvent;
     type Shared = ();
     type Out = LiveBid;
     type Side = ();
+    type Saved = BidEvent;
 
     fn step(
         &mut self,
         visit: Visit<'_, String>,
-        winner: &mut Option<BidEvent>,
+        standing: &mut Standing,
         input: &mut Vec<BidEvent>,
         out: &mut Emit<LiveBid, ()>,
     ) -> Option<T> {
+        let winner = &mut standing.winner;
         if winner.as_ref().is_some_and(|winner| self.forgotten_at(winner) <= visit.t) {
             *winner = None;
         }
@@ -59,12 +77,18 @@ impl Machine for Live {
             && winner.as_ref().is_none_or(|winner| rank(winner) < rank(&best))
         {
             out.revise(winner.replace(best.clone()), Some(best));
+            standing.unsaved = standing.winner.clone().filter(|_| self.saves);
         }
-        winner.as_ref().map(|winner| self.forgotten_at(winner))
+        standing.winner.as_ref().map(|winner| self.forgotten_at(winner))
     }
 
-    fn is_empty(&self, winner: &Option<BidEvent>) -> bool {
-        winner.is_none()
+    fn is_empty(&self, standing: &Standing) -> bool {
+        standing.winner.is_none() && standing.unsaved.is_none()
+    }
+
+    fn save(&mut self, _bid: &String, standing: &mut Standing, barrier: Barrier, out: &mut Vec<BidEvent>) {
+        let unsaved = standing.unsaved.take();
+        out.extend(if barrier.all { standing.winner.clone() } else { unsaved });
     }
 }
 

@@ -65,6 +65,7 @@ impl Machine for Closed {
     type Shared = ();
     type Out = Minute;
     type Side = ();
+    type Saved = ();
 
     fn step(
         &mut self,

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 
 use model::T;
 
-use super::{Emit, Machine, Visit};
+use super::{Barrier, Emit, Machine, Visit};
 use crate::hash::FastMap;
 
 const NOT_QUEUED: T = T::MAX;
@@ -56,10 +56,7 @@ impl<M: Machine> Slots<M> {
     /// Puts a record into its key's inbox.
     #[inline]
     pub(super) fn deliver(&mut self, key: M::Key, record: M::In) {
-        let number = match self.index.get(&key) {
-            Some(number) => *number,
-            None => self.create(key),
-        };
+        let number = self.number(key);
         let slot = &mut self.slots[number as usize];
         if !slot.visited {
             slot.visited = true;
@@ -69,6 +66,32 @@ impl<M: Machine> Slots<M> {
             }
         }
         slot.inbox.push(record);
+    }
+
+    #[inline]
+    fn number(&mut self, key: M::Key) -> u32 {
+        match self.index.get(&key) {
+            Some(number) => *number,
+            None => self.create(key),
+        }
+    }
+
+    /// Marks a key for a visit and returns its state.
+    pub(super) fn visit(&mut self, key: M::Key) -> &mut M::State {
+        let number = self.number(key);
+        let slot = &mut self.slots[number as usize];
+        if !slot.visited {
+            slot.visited = true;
+            self.visits.push(number);
+        }
+        &mut slot.state
+    }
+
+    /// Saves every key.
+    pub(super) fn save_all(&mut self, barrier: Barrier, machine: &mut M, out: &mut Vec<M::Saved>) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.live) {
+            machine.save(&slot.key, &mut slot.state, barrier, out);
+        }
     }
 
     fn create(&mut self, key: M::Key) -> u32 {

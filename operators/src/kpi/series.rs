@@ -154,6 +154,7 @@ impl Machine for Figures {
     type Shared = ();
     type Out = ();
     type Side = Figure;
+    type Saved = ();
 
     fn step(
         &mut self,

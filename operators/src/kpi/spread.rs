@@ -42,6 +42,7 @@ impl Machine for Spread {
     type Shared = ();
     type Out = Kpi;
     type Side = ();
+    type Saved = ();
 
     fn step(
         &mut self,

@@ -355,7 +355,7 @@ fn quiet_moments(script: &Script) -> BTreeSet<T> {
 fn alerts(workers: usize, seed: u64, script: &Script, end: T) -> Updates<Anomaly> {
     run(workers, seed, script, end, |bars, rules| {
         let config = config();
-        let rules = operators::rules::live_rules(&config.anomalies.rules, rules);
+        let (rules, _) = operators::rules::live_rules(&config.anomalies.rules, rules, None);
         operators::anomaly::anomalies(&config, &ZONES, bars.as_collection(), rules)
     })
 }

@@ -90,7 +90,7 @@ fn oracle(script: &[Moment<BidEvent, ()>]) -> Vec<(T, BTreeSet<BidEvent>)> {
 
 fn live(workers: usize, seed: u64, script: &[Moment<BidEvent, ()>], end: T) -> Updates<BidEvent> {
     run(workers, seed, script, end, |events, _: timely::dataflow::StreamVec<'_, T, ()>| {
-        operators::bids::live_bids(&config(), events)
+        operators::bids::live_bids(&config(), events, None).0
     })
 }
 

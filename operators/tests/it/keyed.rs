@@ -20,6 +20,7 @@ impl Machine for Echo {
     type Shared = i64;
     type Out = (u64, Vec<i64>, i64);
     type Side = T;
+    type Saved = ();
 
     fn share(&mut self, _t: T, records: &mut Vec<i64>) -> bool {
         self.shared += records.drain(..).sum::<i64>();

@@ -14,6 +14,7 @@ mod driven;
 mod keyed;
 mod kpi;
 mod oracle;
+mod restore;
 mod rollup;
 mod support;
 mod workload;

@@ -5,9 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use model::batch::Counts;
 use model::{
-    Anomaly, BarRow, BidEvent, Correlation, DeadLetter, Kpi, LiveBid, Names, PartitionId, Rule, T, Tick, TickRow, Zones,
+    Anomaly, BarRow, BidEvent, Correlation, DeadLetter, Kpi, LiveBid, Names, Rule, T, Tick, TickRow, Zones,
 };
-use operators::{Config, Inputs, build};
+use operators::bars::SavedMinute;
+use operators::keyed::Barrier;
+use operators::rules::SavedRule;
+use operators::{Config, DurableInputs, Inputs, build};
+use timely::container::CapacityContainerBuilder;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -22,7 +26,13 @@ pub(crate) struct Workload {
     pub(crate) names: Arc<Names>,
     pub(crate) ticks: Vec<(T, Tick)>,
     pub(crate) bids: Vec<(T, BidEvent)>,
-    pub(crate) rules: Vec<(T, (Rule, PartitionId, i64))>,
+    pub(crate) rules: Vec<(T, SavedRule)>,
+    /// When to save.
+    pub(crate) barriers: Vec<(T, Barrier)>,
+    /// What to begin with, at its T; bids and rules are among the records.
+    pub(crate) minutes: Vec<(T, SavedMinute)>,
+    /// Sealed bars to begin with, and when.
+    pub(crate) sealed: Option<(T, Vec<BarRow>)>,
     /// The T that inputs are advanced to before they are closed: outputs before it are complete.
     pub(crate) end: T,
 }
@@ -43,6 +53,9 @@ pub(crate) struct Captured {
     pub(crate) dead_letters: Vec<(T, DeadLetter)>,
     /// Added up a T.
     pub(crate) counts: BTreeMap<T, Counts>,
+    pub(crate) saved_minutes: Vec<(T, SavedMinute)>,
+    pub(crate) saved_bids: Vec<(T, BidEvent)>,
+    pub(crate) saved_rules: Vec<(T, SavedRule)>,
 }
 
 /// Runs `work` on `workers` workers. `seed` decides who feeds which record, in which order and in what batches:
@@ -52,13 +65,18 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
     let shared = (Arc::new(work.clone()), into.clone());
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
         let (work, into) = &shared;
-        let mut inputs = (InputHandle::new(), InputHandle::new(), InputHandle::new());
+        let mut inputs = Handles::default();
         let probe = ProbeHandle::new();
         worker.dataflow::<T, _, _>(|scope| {
             let streams = Inputs {
-                ticks: inputs.0.to_stream(scope),
-                bids: inputs.1.to_stream(scope),
-                rules: inputs.2.to_stream(scope),
+                ticks: inputs.ticks.to_stream(scope),
+                bids: inputs.bids.to_stream(scope),
+                rules: inputs.rules.to_stream(scope),
+                durable: Some(DurableInputs {
+                    barriers: inputs.barriers.to_stream(scope),
+                    minutes: inputs.minutes.to_stream(scope),
+                    sealed_bars: work.sealed.as_ref().map(|_| inputs.sealed.to_stream(scope)),
+                }),
             };
             let out = build(&work.config, &work.zones, &work.names, streams);
             let end = work.end;
@@ -71,44 +89,46 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
             records(out.ticks, into, &probe, |all, t, row| all.ticks.push((t, row)));
             records(out.dead_letters, into, &probe, |all, t, row| all.dead_letters.push((t, row)));
             records(out.counts, into, &probe, |all, t, counts| all.counts.entry(t).or_default().add(&counts));
+            records(out.saved.minutes, into, &probe, |all, t, row| all.saved_minutes.push((t, row)));
+            records(out.saved.bids, into, &probe, |all, t, row| all.saved_bids.push((t, row)));
+            records(out.saved.rules, into, &probe, |all, t, row| all.saved_rules.push((t, row)));
         });
         // The same generator on every worker, so that each record has one feeder.
         let mut shares = ChaCha8Rng::seed_from_u64(seed);
         let mut pace = ChaCha8Rng::seed_from_u64(seed ^ (worker.index() as u64 + 1));
-        let mine = |shares: &mut ChaCha8Rng| shares.random_range(0..workers) == worker.index();
-        let mut feeds = Feeds::default();
-        for (t, tick) in work.ticks.iter().filter(|_| mine(&mut shares)) {
-            feeds.0.entry(*t).or_default().0.push(tick.clone());
+        let mut feeds: BTreeMap<T, Feed> = BTreeMap::new();
+        let mut mine = || shares.random_range(0..workers) == worker.index();
+        spread(&work.ticks, &mut mine, &mut feeds, |feed| &mut feed.ticks);
+        spread(&work.bids, &mut mine, &mut feeds, |feed| &mut feed.bids);
+        spread(&work.rules, &mut mine, &mut feeds, |feed| &mut feed.rules);
+        spread(&work.barriers, &mut mine, &mut feeds, |feed| &mut feed.barriers);
+        spread(&work.minutes, &mut mine, &mut feeds, |feed| &mut feed.minutes);
+        if let Some((t, rows)) = &work.sealed {
+            let rows: Vec<_> = rows.iter().map(|row| (*t, (*row, *t, 1))).collect();
+            spread(&rows, &mut mine, &mut feeds, |feed| &mut feed.sealed);
         }
-        for (t, bid) in work.bids.iter().filter(|_| mine(&mut shares)) {
-            feeds.0.entry(*t).or_default().1.push(bid.clone());
-        }
-        for (t, rule) in work.rules.iter().filter(|_| mine(&mut shares)) {
-            feeds.0.entry(*t).or_default().2.push(rule.clone());
-        }
-        for (t, (mut ticks, mut bids, mut rules)) in feeds.0 {
-            inputs.0.advance_to(t);
-            inputs.1.advance_to(t);
-            inputs.2.advance_to(t);
-            ticks.shuffle(&mut pace);
-            bids.shuffle(&mut pace);
-            rules.shuffle(&mut pace);
-            for tick in ticks {
-                inputs.0.send(tick);
+        for (t, mut feed) in feeds {
+            inputs.advance_to(t);
+            feed.ticks.shuffle(&mut pace);
+            feed.bids.shuffle(&mut pace);
+            feed.rules.shuffle(&mut pace);
+            for tick in feed.ticks {
+                inputs.ticks.send(tick);
                 if pace.random_ratio(1, 50) {
-                    inputs.0.flush();
+                    inputs.ticks.flush();
                     worker.step();
                 }
             }
-            bids.into_iter().for_each(|bid| inputs.1.send(bid));
-            rules.into_iter().for_each(|rule| inputs.2.send(rule));
+            feed.bids.into_iter().for_each(|bid| inputs.bids.send(bid));
+            feed.rules.into_iter().for_each(|rule| inputs.rules.send(rule));
+            feed.barriers.into_iter().for_each(|barrier| inputs.barriers.send(barrier));
+            feed.minutes.into_iter().for_each(|minute| inputs.minutes.send(minute));
+            feed.sealed.into_iter().for_each(|row| inputs.sealed.send(row));
             if pace.random_ratio(1, 8) {
                 worker.step();
             }
         }
-        inputs.0.advance_to(work.end);
-        inputs.1.advance_to(work.end);
-        inputs.2.advance_to(work.end);
+        inputs.advance_to(work.end);
         worker.step_or_park_while(None, || probe.less_than(&work.end));
     });
     for result in guards.expect("timely starts").join() {
@@ -119,10 +139,53 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
     captured
 }
 
+/// What one worker sends at one T.
 #[derive(Default)]
-struct Feeds(BTreeMap<T, Feed>);
+struct Feed {
+    ticks: Vec<Tick>,
+    bids: Vec<BidEvent>,
+    rules: Vec<SavedRule>,
+    barriers: Vec<Barrier>,
+    minutes: Vec<SavedMinute>,
+    sealed: Vec<(BarRow, T, isize)>,
+}
 
-type Feed = (Vec<Tick>, Vec<BidEvent>, Vec<(Rule, PartitionId, i64)>);
+type Handle<R> = InputHandle<T, CapacityContainerBuilder<Vec<R>>>;
+
+#[derive(Default)]
+struct Handles {
+    ticks: Handle<Tick>,
+    bids: Handle<BidEvent>,
+    rules: Handle<SavedRule>,
+    barriers: Handle<Barrier>,
+    minutes: Handle<SavedMinute>,
+    sealed: Handle<(BarRow, T, isize)>,
+}
+
+impl Handles {
+    fn advance_to(&mut self, t: T) {
+        self.ticks.advance_to(t);
+        self.bids.advance_to(t);
+        self.rules.advance_to(t);
+        self.barriers.advance_to(t);
+        self.minutes.advance_to(t);
+        self.sealed.advance_to(t);
+    }
+}
+
+/// Puts this worker's share of `records` into its feeds.
+fn spread<R: Clone>(
+    records: &[(T, R)],
+    mine: &mut impl FnMut() -> bool,
+    feeds: &mut BTreeMap<T, Feed>,
+    list: impl Fn(&mut Feed) -> &mut Vec<R>,
+) {
+    for (t, record) in records {
+        if mine() {
+            list(feeds.entry(*t).or_default()).push(record.clone());
+        }
+    }
+}
 
 /// Captures a collection's updates before `end`. An update's own T counts: a message may carry several.
 fn updates<R: Clone + Send + 'static>(
@@ -173,6 +236,10 @@ impl Captured {
         self.bids.sort();
         self.rules.sort();
         self.dead_letters.sort();
+        self.saved_minutes.iter_mut().for_each(|(_, minute)| minute.records.sort());
+        self.saved_minutes.sort();
+        self.saved_bids.sort();
+        self.saved_rules.sort();
     }
 }
 
@@ -246,6 +313,9 @@ pub(crate) fn run_all(work: &Workload, seed: u64) -> Captured {
         same("correlations", workers, &one.correlations, &other.correlations);
         same("rules", workers, &one.rules, &other.rules);
         same("dead letters", workers, &one.dead_letters, &other.dead_letters);
+        same("saved minutes", workers, &one.saved_minutes, &other.saved_minutes);
+        same("saved bids", workers, &one.saved_bids, &other.saved_bids);
+        same("saved rules", workers, &one.saved_rules, &other.saved_rules);
     }
     one
 }

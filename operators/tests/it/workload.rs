@@ -40,7 +40,18 @@ pub(crate) fn ticks(seed: u64, steps: usize) -> Workload {
     let end = maker.now_ms as T + 1 + maker.random.random_range(0..4 * HOUR_MS as T);
     let mut ticks = maker.records;
     ticks.sort_by_key(|(t, _)| *t);
-    Workload { config: config(), zones, names, ticks, bids: Vec::new(), rules: Vec::new(), end }
+    Workload {
+        config: config(),
+        zones,
+        names,
+        ticks,
+        bids: Vec::new(),
+        rules: Vec::new(),
+        barriers: Vec::new(),
+        minutes: Vec::new(),
+        sealed: None,
+        end,
+    }
 }
 
 struct Maker {

@@ -1,0 +1,175 @@
+//! What is saved at barriers, and the sealed bars, are the whole state: a graph that begins with them says at every
+//! later T exactly what the first one says, on any other number of workers.
+
+use std::collections::BTreeMap;
+
+use model::bid::{BidStatus, Side, Step};
+use model::humane::Span;
+use model::{AnomalyKind, BarRow, BidEvent, Granularity, Market, PartitionId, Rule, SeriesKey, Severity, T};
+use operators::bars::open_from_ms;
+use operators::keyed::Barrier;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::support::{Captured, Updates, Workload, run, standing_at};
+use crate::workload;
+
+const HOUR_MS: u64 = 3_600_000;
+
+fn rule(name: &str, kind: AnomalyKind, threshold_milli: i64, revision: i64) -> Rule {
+    Rule {
+        rule: name.into(),
+        kind,
+        zone: None,
+        location: None,
+        market: None,
+        threshold_milli,
+        window_bars: 7,
+        severity: Severity::Info,
+        enabled: true,
+        revision,
+        deleted: false,
+    }
+}
+
+/// Ticks of every kind, alerts of every kind with rules that change, bids that end.
+fn everything(seed: u64) -> Workload {
+    let mut work = workload::ticks(seed, 700);
+    let mut dice = ChaCha8Rng::seed_from_u64(seed ^ 0xb1d5);
+    work.config.anomalies.window = Span::from_millis(3 * HOUR_MS);
+    work.config.anomalies.rules.push(rule("spread", AnomalyKind::SpreadBreak, 9_000, 0));
+    work.config.anomalies.rules.push(rule("flat", AnomalyKind::FlatLine, 2_000, 0));
+    work.config.anomalies.rules.push(rule("stale", AnomalyKind::StaleFeed, 200_000, 0));
+    work.config.correlations.locations = vec!["NYISO/*".into(), "NYISO/N.Y.C.".into(), "NYISO/WEST".into()];
+    work.config.correlations.windows_min = vec![30, 120];
+    work.config.correlations.min_count = 3;
+    let moments: Vec<T> = work.ticks.iter().map(|(t, _)| *t).collect();
+    let series = work.ticks[0].1.series();
+    for number in 0..200 {
+        let t = moments[dice.random_range(0..moments.len())];
+        let delivery_ms = t as i64 + dice.random_range(-4..4) * HOUR_MS as i64;
+        let event = BidEvent {
+            bid: format!("bid-{}", dice.random_range(0..60)),
+            revision: dice.random_range(0..5),
+            status: BidStatus::Submitted,
+            organisation: "acme".into(),
+            series: SeriesKey { market: Market::DayAheadHourly, ..series },
+            delivery_ms,
+            duration_ms: 3_600_000,
+            side: Side::Buy,
+            steps: vec![Step { price_micros: number, power_kw: 10 }],
+            event_ms: t as i64,
+            partition: PartitionId(7),
+            offset: number,
+        };
+        work.bids.push((t, event));
+    }
+    for offset in 0..8 {
+        let t = moments[dice.random_range(0..moments.len())];
+        let rule = rule("z_score", AnomalyKind::ZScore, 1_000 + 200 * offset, offset);
+        work.rules.push((t, (rule, PartitionId(9), offset)));
+    }
+    work.bids.sort_by_key(|(t, _)| *t);
+    work.rules.sort_by_key(|(t, _)| *t);
+    work
+}
+
+/// Barriers, each where corrections of correlations have taken effect; the first saves all.
+fn barriers(work: &Workload, count: usize, dice: &mut ChaCha8Rng) -> Vec<T> {
+    let refresh = work.config.correlations.refresh.millis();
+    let (first, last) = (work.ticks[0].0, work.end - 1);
+    let mut times: Vec<T> = (0..count).map(|_| dice.random_range(first..last) / refresh * refresh).collect();
+    times.sort_unstable();
+    times.dedup();
+    times
+}
+
+/// The rest of `work` after `at`, beginning with what `whole` saved up to then.
+fn rest(work: &Workload, whole: &Captured, at: T) -> Workload {
+    // A barrier that saves all is a new beginning.
+    let all = work.barriers.iter().filter(|(t, barrier)| barrier.all && *t <= at).map(|(t, _)| *t);
+    let from = all.max().unwrap_or(0);
+    let mut minutes = BTreeMap::new();
+    for (_, minute) in whole.saved_minutes.iter().filter(|(t, _)| (from..=at).contains(t)) {
+        minutes.insert((minute.series, minute.start_ms), minute.clone());
+    }
+    let mut bids = BTreeMap::new();
+    for (_, bid) in whole.saved_bids.iter().filter(|(t, _)| (from..=at).contains(t)) {
+        bids.insert(bid.bid.clone(), bid.clone());
+    }
+    let is_sealed = |row: &BarRow| {
+        row.key.granularity == Granularity::M1
+            && row.key.start_ms < open_from_ms(&work.config, row.key.series.market, at as i64)
+    };
+    let sealed = standing_at(&whole.bars, at).into_iter().filter(is_sealed).collect();
+    let mut rest = work.clone();
+    rest.ticks.retain(|(t, _)| *t > at);
+    rest.bids.retain(|(t, _)| *t > at);
+    rest.rules.retain(|(t, _)| *t > at);
+    rest.bids.splice(0..0, bids.into_values().map(|bid| (at, bid)));
+    let rules = whole.saved_rules.iter().filter(|(t, _)| *t == at);
+    rest.rules.splice(0..0, rules.map(|(_, rule)| (at, rule.clone())));
+    rest.barriers.retain(|(t, _)| *t > at);
+    rest.minutes = minutes.into_values().map(|minute| (at, minute)).collect();
+    rest.sealed = Some((at, sealed));
+    rest
+}
+
+#[track_caller]
+fn after<R: Clone + PartialEq + std::fmt::Debug>(what: &str, at: T, whole: &Updates<R>, again: &Updates<R>) {
+    let later = |updates: &Updates<R>| updates.iter().filter(|(_, t, _)| *t > at).cloned().collect::<Vec<_>>();
+    let (whole, again) = (later(whole), later(again));
+    let first = whole.iter().zip(&again).find(|(whole, again)| whole != again);
+    assert!(first.is_none(), "{what} differ after {at}: {first:#?}");
+    assert_eq!(whole.len(), again.len(), "{what} after {at}: {:#?}", whole.last().max_by_len(again.last()));
+}
+
+/// The one that is there, for messages.
+trait Either<R> {
+    fn max_by_len(self, other: Self) -> Self;
+}
+
+impl<R> Either<R> for Option<R> {
+    fn max_by_len(self, other: Self) -> Self {
+        self.or(other)
+    }
+}
+
+#[test]
+fn a_restored_graph_says_what_the_first_one_says() {
+    for seed in 0..6 {
+        let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        let mut work = everything(seed);
+        let times = barriers(&work, 4, &mut dice);
+        work.barriers = times.iter().enumerate().map(|(n, t)| (*t, Barrier { all: n == 1 })).collect();
+        let whole = run(&work, 2, seed);
+        assert!(whole.saved_minutes.len() > 100 && !whole.saved_bids.is_empty() && !whole.saved_rules.is_empty());
+        for at in times {
+            let workers = [1, 2, 4][dice.random_range(0..3)];
+            let again = run(&rest(&work, &whole, at), workers, seed + 50);
+            after("bars", at, &whole.bars, &again.bars);
+            after("kpis", at, &whole.kpis, &again.kpis);
+            after("anomalies", at, &whole.anomalies, &again.anomalies);
+            after("correlations", at, &whole.correlations, &again.correlations);
+            after("bids", at, &whole.bids, &again.bids);
+            after("rules", at, &whole.rules, &again.rules);
+            let later = |(t, _): &&(T, _)| *t > at;
+            assert!(whole.dead_letters.iter().filter(|(t, _)| *t > at).eq(again.dead_letters.iter().filter(|(t, _)| *t > at)));
+            assert!(whole.counts.range(at + 1..).eq(again.counts.range(at + 1..)), "counts after {at}");
+            assert!(whole.ticks.iter().filter(later).eq(again.ticks.iter().filter(later)), "ticks after {at}");
+            assert_eq!(standing_at(&whole.kpis, at), standing_at(&again.kpis, at), "kpis at {at}");
+            assert_eq!(standing_at(&whole.correlations, at), standing_at(&again.correlations, at), "at {at}");
+            assert_eq!(standing_at(&whole.rules, at), standing_at(&again.rules, at), "rules at {at}");
+            // What is frozen or forgotten is not said again; what is said stands.
+            subset("bars", &standing_at(&again.bars, at), &standing_at(&whole.bars, at));
+            subset("anomalies", &standing_at(&again.anomalies, at), &standing_at(&whole.anomalies, at));
+            subset("bids", &standing_at(&again.bids, at), &standing_at(&whole.bids, at));
+        }
+    }
+}
+
+#[track_caller]
+fn subset<R: Ord + std::fmt::Debug>(what: &str, part: &[R], whole: &[R]) {
+    let missing = part.iter().find(|row| whole.binary_search(row).is_err());
+    assert!(missing.is_none(), "{what}: {missing:#?} is said only by the restored graph");
+}
