@@ -28,6 +28,7 @@ demo: install web
 test:
 	@scripts/install.sh test
 	@scripts/web.sh test
+	@scripts/k8s-validate.sh --self-test
 	$(CARGO) test --workspace --no-run
 	@scripts/with-servers.sh $(CARGO) test --workspace --no-fail-fast
 
