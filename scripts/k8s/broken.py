@@ -91,6 +91,9 @@ CASES = [
     ("no Secret for ClickHouse", "dev", lambda d: get(d, "Secret", "optibid-stores")["data"].pop("clickhouse-password"),
      "ClickHouseInstallation/optibid: Secret optibid-stores has no key clickhouse-password"),
     ("no configuration", "dev", lambda d: d.remove(generated(d, "optibid-config")), "there is no ConfigMap optibid-config"),
+    ("no Secret to take all variables from", "dev", of(first(), put(envFrom=[{"secretRef": {"name": "x"}}])), "there is no Secret x"),
+    ("no Secret to mount", "dev",
+     lambda d: pod_spec()(d)["volumes"].append({"name": "keys", "secret": {"secretName": "x"}}), "there is no Secret x"),
     ("no ServiceAccount", "dev", drop("ServiceAccount", "optibid"), "there is no ServiceAccount"),
     # mounts
     ("no volume", "dev", lambda d: pod_spec()(d)["volumes"].pop(), "volume tmp is not there"),
@@ -135,6 +138,7 @@ CASES = [
      lambda d: variable(d, *WORKER, "OPTIBID__PIPELINE__WORKERS").update(value="0"), "left to each node"),
     ("names that come too late", "prod", of(spec("Service", "optibid-workers"), put(publishNotReadyAddresses=None)), "before they are ready"),
     ("no name for the group", "prod", drop("Service", "optibid-workers"), "there is no Service optibid-workers"),
+    ("no group at all", "prod", drop(*WORKER), "no StatefulSet has OPTIBID_PROCESSES"),
     # security
     ("root", "prod", lambda d: pod_spec()(d)["securityContext"].update(runAsUser=0), "may run as root"),
     ("no seccomp profile", "prod", lambda d: pod_spec()(d)["securityContext"].pop("seccompProfile"), "seccomp"),
@@ -166,6 +170,7 @@ CASES = [
     ("a way to nobody", "dev",
      lambda d: spec("NetworkPolicy", "redis")(d)["ingress"][0]["from"][0]["podSelector"].update(matchLabels={"app": "x"}),
      "a rule selects no pods"),
+    ("no migration", "prod", drop("Job", "optibid-migrate"), "no worker, no API or no migration"),
     ("no DNS", "prod", drop("NetworkPolicy", "optibid-dns"), "to DNS port 53"),
     ("no way between workers", "prod", drop("NetworkPolicy", "optibid-worker-peers"), "port 2101"),
     ("no way to Kafka", "prod", drop("NetworkPolicy", "optibid-to-kafka"), "port 9092"),

@@ -401,10 +401,7 @@ def network(documents):
     stores = dict(store_addresses(documents))
     for pod in by_component.values():
         for what in sorted(addresses_in_use(pod)):
-            for target, port in stores.get(what, []):
-                must.append((pod, target, port, "TCP"))
-            if what not in stores:
-                yield f"{pod.owner}: uses {what}, whose address I do not know"
+            must += [(pod, target, port, "TCP") for target, port in stores[what]]
     for source, target, port, protocol in must:
         if not is_open(documents, source, target, port, protocol):
             yield f"no way from {source.owner} to {target.owner} port {port}"
@@ -414,7 +411,7 @@ def network(documents):
                 (worker, internet, 22), (api, metadata, 80), (worker, metadata, 443)]
     guarded = [pod for pod in pods if not pod.ours and pod.spec]  # stores without an operator's policies
     must_not += [(stranger, pod, port) for pod in guarded for port in pod.ports.values()]
-    for target, port in [*stores.get("REDIS_URL", []), *stores.get("DATABASE_URL", [])]:
+    for target, port in [*stores["REDIS_URL"], *stores["DATABASE_URL"]]:
         must_not.append((api, target, port))
     for source, target, port in must_not:
         if is_open(documents, source, target, port):
