@@ -49,6 +49,8 @@ pub struct Deps {
     pub publisher: Arc<dyn Publisher>,
     /// Services' health.
     pub health: Health,
+    /// Whether the state is as new as anything that anybody has seen of it; not so while a restart repeats the past.
+    pub is_current: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Where metrics live.
     pub registry: prometheus::Registry,
 }

@@ -133,6 +133,43 @@ impl Snapshot {
         }
     }
 
+    /// Completes a state that was loaded (bars, names, counts of everything up to `batch.t`) with what operators say
+    /// of it: rows that are there already keep the T of their last change.
+    pub fn complete(&mut self, batch: &Batch) {
+        let t = batch.t;
+        for change in &batch.bars {
+            if self.bars.get(&change.row().key).is_none_or(|(_, known)| known != change.row()) {
+                self.apply_bar(t, change);
+            }
+        }
+        let rest = Batch { bars: Vec::new(), counts: Counts::default(), ..batch.clone() };
+        self.t = 0;
+        let began_t = if self.began_t == 0 { t } else { self.began_t };
+        self.apply(&rest);
+        self.began_t = began_t;
+    }
+
+    /// Puts back what a checkpoint held. Rows come with the T of their last change.
+    pub fn load(
+        &mut self,
+        t: T,
+        bars: impl IntoIterator<Item = (T, BarRow)>,
+        names: Vec<LocationName>,
+        alerts: Vec<Alert>,
+        counts: Counts,
+    ) {
+        for alert in alerts {
+            self.alerts.insert(alert.anomaly.id, alert);
+        }
+        for name in names {
+            self.names.insert(name.id, name);
+        }
+        for (changed_t, row) in bars {
+            self.apply_bar(changed_t, &Change::Put(row));
+        }
+        (self.t, self.began_t, self.counts) = (t, t, counts);
+    }
+
     fn apply_bar(&mut self, t: T, change: &Change<BarRow>) {
         let row = *change.row();
         let series = row.key.series;

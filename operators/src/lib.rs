@@ -53,7 +53,7 @@ pub struct Inputs<'s> {
 
 /// Saving, and beginning with what was saved. (Saved bids and rules are records: they come as such.)
 pub struct DurableInputs<'s> {
-    /// When to save what is new, on one worker.
+    /// When to save what is new, on every worker.
     pub barriers: StreamVec<'s, T, Barrier>,
     /// Saved minutes to begin with, on any worker.
     pub minutes: StreamVec<'s, T, SavedMinute>,
@@ -85,7 +85,8 @@ pub struct Outputs<'s> {
     pub saved: Saved<'s>,
 }
 
-/// The durable state of the whole graph, on the worker that holds it. All else follows from it and the sealed bars.
+/// The durable state of the whole graph, on the worker that holds it; nothing without [`Inputs::durable`]. All else follows from it and the sealed bars.
+#[derive(Clone)]
 pub struct Saved<'s> {
     /// Open minutes, with all their records.
     pub minutes: StreamVec<'s, T, SavedMinute>,

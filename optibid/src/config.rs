@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) zones: ZonesConfig,
     /// Source, clock, workers, logs.
     pub(crate) pipeline: pipeline::Config,
+    /// Saving the state, so that a restart goes on where the last life ended.
+    pub(crate) checkpoint: pipeline::checkpoint::Config,
     /// The dataflow graph.
     pub(crate) operators: operators::Config,
     /// How much the live state keeps.
@@ -70,6 +72,15 @@ impl Config {
         model::Zones::extended(&text).with_context(|| format!("zone table {}", path.display()))
     }
 
+    /// The `checkpoint` section with its folder filled in.
+    pub(crate) fn checkpoints(&self) -> pipeline::checkpoint::Config {
+        let mut checkpoint = self.checkpoint.clone();
+        if checkpoint.root.is_empty() {
+            checkpoint.root = self.data.dir.join("checkpoints").to_string_lossy().into_owned();
+        }
+        checkpoint
+    }
+
     /// The `sinks` section with what is left to the program filled in: history inside the data folder, the changelog on
     /// the source's own broker. An embedded broker makes topics by itself.
     pub(crate) fn sinks_with(&self, bootstrap: &str, embedded: bool) -> sinks::Config {
@@ -107,6 +118,7 @@ pub(crate) async fn command(config: &Config, command: &Command) -> Result<()> {
 
 async fn check(config: &Config) -> Result<()> {
     config.pipeline.validate()?;
+    config.checkpoint.validate(&config.operators)?;
     let zones = config.zone_table()?;
     println!("configuration: ok, {} zones", zones.iter().count());
     let mut failures = 0;
@@ -124,6 +136,11 @@ async fn check(config: &Config) -> Result<()> {
         let kafka = config.pipeline.kafka.clone();
         let found = tokio::task::spawn_blocking(move || pipeline::source::kafka::check(&kafka)).await?;
         tell("kafka", found.map(|topics| format!("({topics} topics to read)")).map_err(|error| error.to_string()));
+    }
+    if config.checkpoint.enabled {
+        let checkpoints = async { pipeline::checkpoint::list(&config.checkpoints().open()?).await }.await;
+        let found = checkpoints.map(|list| format!("({} there)", list.len())).map_err(|error| error.to_string());
+        tell("checkpoints", found);
     }
     let context = sinks::Context { names: Default::default(), zones };
     for (mut sink, _) in config.sinks_with(bootstrap, bootstrap.is_empty()).build(&context)? {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use model::Names;
+use model::{Names, T};
 use pipeline::source::embedded::Embedded;
 use pipeline::{Feed, Parts, Pipeline, Shutdown};
 use prometheus::Registry;
@@ -40,10 +40,12 @@ pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
     let queues = handles.iter().map(|handle| Box::new(stores::Queue(handle.clone())) as _).collect();
 
     // The dataflow.
+    let (log, durable) = durability(&config, &names, &handles, embedded.is_some(), &shutdown)?;
     let parts = Parts {
         feed: embedded.map_or(Feed::Kafka, Feed::Embedded),
         queues,
-        on_binding: None,
+        log,
+        durable,
         written: handles
             .iter()
             .find(|handle| handle.name() == "history")
@@ -53,14 +55,13 @@ pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
         metrics: pipeline::Metrics::new(&registry)?,
     };
     let is_embedded = matches!(parts.feed, Feed::Embedded(_));
-    let pipeline = Pipeline::start(
-        config.pipeline.clone(),
-        config.operators.clone(),
-        zones.clone(),
-        Arc::clone(&names),
-        parts,
-        &shutdown,
-    )?;
+    let start = {
+        let (pipeline, operators) = (config.pipeline.clone(), config.operators.clone());
+        let (zones, names, shutdown) = (zones.clone(), Arc::clone(&names), shutdown.clone());
+        // Reading a checkpoint takes a while and blocks.
+        move || Pipeline::start(pipeline, operators, zones, names, parts, &shutdown)
+    };
+    let pipeline = tokio::task::spawn_blocking(start).await.context("start the pipeline")??;
 
     // SQL, over HTTP and the Postgres protocol.
     let history = sinks_config.history.enabled.then(|| sql::HistoryConfig::at(&sinks_config.history.root));
@@ -88,6 +89,10 @@ pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
         engine,
         publisher: Arc::new(KafkaPublisher(producer.clone())),
         health: services::health(pipeline.clone(), handles, sinks_config.disabled()),
+        is_current: {
+            let pipeline = pipeline.clone();
+            Arc::new(move || !pipeline.is_repeating())
+        },
         registry,
     };
     let server = api::Server::new(config.api.clone(), deps)?;
@@ -116,6 +121,35 @@ pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
     api.await.context("the API")??;
     tracing::info!("ended");
     result
+}
+
+type Durability = (Option<Box<dyn pipeline::Log>>, Option<pipeline::Durable>);
+
+/// What makes the state outlive the program: the log of bindings on the source's broker, and checkpoints.
+fn durability(
+    config: &Config,
+    names: &Arc<Names>,
+    handles: &[sinks::Handle],
+    is_embedded: bool,
+    shutdown: &Shutdown,
+) -> Result<Durability> {
+    if !config.checkpoint.enabled {
+        return Ok((None, None));
+    }
+    anyhow::ensure!(
+        !is_embedded,
+        "checkpoint.enabled needs a broker that outlives the program: set pipeline.kafka.bootstrap"
+    );
+    config.checkpoint.validate(&config.operators)?;
+    let checkpoints = config.checkpoints();
+    let log = pipeline::binding::kafka::Kafka::new(&config.pipeline.kafka, names, shutdown)?;
+    let handles = handles.to_vec();
+    let durable = pipeline::Durable {
+        store: checkpoints.open()?,
+        config: checkpoints,
+        written: Box::new(move || handles.iter().map(sinks::Handle::acked_t).min().unwrap_or(T::MAX)),
+    };
+    Ok((Some(Box::new(log)), Some(durable)))
 }
 
 fn simulated(config: &Config) -> Feeder {

@@ -62,7 +62,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let parts = Parts {
         feed,
         queues: vec![Box::new(arrivals.clone())],
-        on_binding: None,
+        log: None,
+        durable: None,
         written: None,
         limits: model::snapshot::Limits::default(),
         metrics: Metrics::new(&prometheus::Registry::new())?,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use model::{Batch, Names, PartitionId, T};
+use model::{Alert, Batch, Names, PartitionId, T};
 use operators::Outputs;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::InputCapability;
@@ -28,7 +28,7 @@ use crate::bind::Bound;
 use crate::binding::Binding;
 use crate::coordination::Coordination;
 use crate::metrics::Metrics;
-use alerts::Alerts;
+pub(crate) use alerts::Alerts;
 use moment::Moment;
 use names::Announcer;
 
@@ -38,6 +38,10 @@ pub(crate) struct Closed {
     pub(crate) batch: Arc<Batch>,
     pub(crate) binding: Binding,
     pub(crate) minted_at: Option<Instant>,
+    /// State is saved after this T: the life of all alerts, which nobody else knows.
+    pub(crate) alerts: Option<Vec<Alert>>,
+    /// The batch is what was saved, said again: news to nobody.
+    pub(crate) saved: bool,
 }
 
 /// Collects what arrives on worker 0.
@@ -64,7 +68,7 @@ impl Assembler {
         out: Sender<Closed>,
         names: Arc<Names>,
         quiet_ms: u64,
-        retention_ms: i64,
+        alerts: Alerts,
     ) -> Self {
         Self {
             shared,
@@ -72,7 +76,7 @@ impl Assembler {
             out,
             quiet_ms,
             moments: BTreeMap::new(),
-            alerts: Alerts::new(retention_ms),
+            alerts,
             names: Announcer::new(names),
             carried: BTreeMap::new(),
             last_sent: 0,
@@ -120,16 +124,19 @@ impl Assembler {
             self.shared.closed(t)
         });
         self.carried.append(&mut moment.offsets);
+        let (saved, is_barrier) = (moment.saved, moment.barrier.is_some());
         let mut batch = moment.into_batch(t, &mut self.alerts);
         batch.names = self.names.announce(&batch);
-        if batch.is_empty() && (minted_at.is_none() || t < self.last_sent.saturating_add(self.quiet_ms)) {
+        let is_news = saved || is_barrier || !batch.is_empty();
+        if !is_news && (minted_at.is_none() || t < self.last_sent.saturating_add(self.quiet_ms)) {
             return;
         }
+        let alerts = is_barrier.then(|| self.alerts.all());
         self.last_sent = t;
         let binding = Binding { t, offsets: std::mem::take(&mut self.carried) };
         self.shared.sent();
         // The fanout only goes first when it died; then the workers are told to leave anyway.
-        let _ = self.out.send(Closed { batch: Arc::new(batch), binding, minted_at: minted_at.flatten() });
+        let _ = self.out.send(Closed { batch: Arc::new(batch), binding, minted_at: minted_at.flatten(), alerts, saved });
     }
 }
 

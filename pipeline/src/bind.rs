@@ -8,19 +8,25 @@
 //! Records of one partition are bound in their order, so that a binding is an offset. With the wall clock a T
 //! takes all that is staged; with the event clock only what the clock has reached, so that partitions that were
 //! read unevenly are merged by time and nothing is late by the accident of fetching.
-//! State: at most `max_batch` rows and one chunk staged.
+//! After a restart recorded T's come first: then records are kept as they came, undecoded, until a T on record says
+//! up to which offset it takes each partition. So a T holds what it held, however the records are fetched this time.
+//! State: at most `max_batch` rows and one chunk staged; while following a record, as much as one partition is read
+//! ahead of another that a T waits for.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use model::wire::{Decoded, Decoder, Origin};
 use model::{BidEvent, DeadLetter, LocationName, Notice, PartitionId, Rule, T, Tick};
+use operators::keyed::Barrier;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::coordination::{Coordination, Head, UNCLOCKED};
+use crate::dataflow::Begin;
 use crate::metrics::Metrics;
-use crate::source::{Behind, Chunk, Next, Source};
+use crate::mint::Binds;
+use crate::source::{Behind, Chunk, Next, Partition, Source};
 use crate::status::Positions;
 
 /// What one worker bound to one T, besides the records that operators take.
@@ -32,6 +38,10 @@ pub(crate) struct Bound {
     pub(crate) names: Vec<LocationName>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) dead_letters: Vec<DeadLetter>,
+    /// State is saved after this T.
+    pub(crate) barrier: Option<Barrier>,
+    /// This T is what was saved.
+    pub(crate) saved: bool,
 }
 
 /// All that one worker bound to one T.
@@ -61,11 +71,16 @@ struct Lane {
     staged: VecDeque<Staged>,
     /// Greatest clock so far: a late record does not turn its partition back.
     clock_ms: Option<i64>,
+    /// Chunks as they came, each with the number of records that have been taken out of it.
+    kept: VecDeque<(Chunk, usize)>,
+    /// Offset after the last record kept.
+    kept_to: i64,
 }
 
 /// One worker's binder.
 pub(crate) struct Binder {
     pub(crate) worker: usize,
+    peers: usize,
     source: Box<dyn Source>,
     decoder: Decoder,
     pub(crate) shared: Arc<Coordination>,
@@ -76,23 +91,28 @@ pub(crate) struct Binder {
     lanes: BTreeMap<PartitionId, Lane>,
     rows: usize,
     ended: bool,
+    /// Records are kept until a recorded T takes them.
+    following: bool,
     spare: Vec<Decoded>,
 }
 
 impl Binder {
     pub(crate) fn new(
-        worker: usize,
+        (worker, peers): (usize, usize),
         source: Box<dyn Source>,
         decoder: Decoder,
         shared: Arc<Coordination>,
         positions: Arc<Positions>,
         metrics: Metrics,
         config: &Config,
+        following: bool,
     ) -> Self {
         Self {
             worker,
+            peers,
             source,
             decoder,
+            following,
             shared,
             positions,
             metrics,
@@ -108,32 +128,116 @@ impl Binder {
     /// Takes what the source has, up to the limit. Returns whether there was anything.
     pub(crate) fn stage(&mut self) -> bool {
         let mut any = false;
-        while self.rows < self.max_batch && !self.ended && !self.shared.shutdown.is_stopping() {
-            match self.source.next() {
-                Next::Chunk(chunk) => {
-                    any = true;
-                    self.stage_chunk(&chunk);
-                }
-                Next::Idle => break,
-                Next::Ended => self.ended = true,
-            }
+        while self.rows < self.max_batch && self.stage_next() {
+            any = true;
         }
         any
     }
 
+    fn stage_next(&mut self) -> bool {
+        if self.ended || self.shared.shutdown.is_stopping() {
+            return false;
+        }
+        match self.source.next() {
+            Next::Chunk(chunk) if self.following => self.keep(chunk),
+            Next::Chunk(chunk) => self.stage_chunk(&chunk),
+            Next::Idle => return false,
+            Next::Ended => {
+                self.ended = true;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Keeps a chunk as it is.
+    fn keep(&mut self, chunk: Chunk) {
+        let partition = Arc::clone(&chunk.partition);
+        let next_offset = chunk.next_offset();
+        self.metrics.read(partition.kind, chunk.len());
+        self.positions.set(&partition, next_offset);
+        self.rows += chunk.len();
+        let lane = self.lanes.entry(partition.id).or_default();
+        lane.kept_to = next_offset;
+        lane.kept.push_back((chunk, 0));
+    }
+
+    /// Nothing on record any more: what was kept is staged as if it came now.
+    pub(crate) fn lead(&mut self) {
+        self.following = false;
+        let kept: Vec<(Chunk, usize)> = self.lanes.values_mut().flat_map(|lane| lane.kept.drain(..)).collect();
+        for (chunk, taken) in kept {
+            self.rows -= chunk.len() - taken;
+            self.decode_chunk(&chunk, taken);
+        }
+    }
+
+    /// Whether a recorded T has all its records. Those that are missing are fetched, whatever else has to be kept
+    /// for that.
+    pub(crate) fn has(&mut self, binds: &Binds) -> bool {
+        let Binds::Recorded(upto) = binds else { return true };
+        loop {
+            let is_there = |(id, upto)| self.lanes.get(&id).is_some_and(|lane| lane.kept_to >= upto);
+            if self.mine(upto).all(is_there) {
+                return true;
+            }
+            if !self.stage_next() {
+                return false;
+            }
+        }
+    }
+
+    /// This worker's partitions among `upto`.
+    fn mine<'a>(&self, upto: &'a [(Arc<str>, i32, i64)]) -> impl Iterator<Item = (PartitionId, i64)> + use<'a> {
+        let (worker, peers) = (self.worker, self.peers);
+        let mine = upto.iter().filter(move |(topic, partition, _)| Partition::worker(topic, *partition, peers) == worker);
+        mine.map(|(topic, partition, offset)| (PartitionId::new(topic, *partition), *offset))
+    }
+
+    /// Binds what a recorded T holds.
+    pub(crate) fn bind_recorded(&mut self, upto: &[(Arc<str>, i32, i64)]) -> Share {
+        let mut share = Share::default();
+        let mine: Vec<(PartitionId, i64)> = self.mine(upto).collect();
+        for (id, upto) in mine {
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            let mut decoded = self.spare.pop().unwrap_or_default();
+            decoded.clear();
+            while let Some((chunk, taken)) = lane.kept.front_mut() {
+                let mut origin = origin(chunk);
+                for (offset, timestamp_ms, bytes) in chunk.iter().skip(*taken).take_while(|(offset, ..)| *offset < upto) {
+                    (origin.offset, origin.timestamp_ms) = (offset, timestamp_ms);
+                    self.decoder.decode(chunk.partition.kind, &origin, bytes, &mut decoded);
+                    *taken += 1;
+                    self.rows -= 1;
+                }
+                if *taken < chunk.len() {
+                    break;
+                }
+                lane.kept.pop_front();
+            }
+            if decoded.clock_ms != i64::MIN {
+                lane.clock_ms = lane.clock_ms.max(Some(decoded.clock_ms));
+            }
+            append(&mut share, &mut decoded);
+            share.bound.offsets.push((id, upto));
+            self.spare.push(decoded);
+        }
+        share
+    }
+
     fn stage_chunk(&mut self, chunk: &Chunk) {
+        self.decode_chunk(chunk, 0);
+        self.metrics.read(chunk.partition.kind, chunk.len());
+        self.positions.set(&chunk.partition, chunk.next_offset());
+    }
+
+    fn decode_chunk(&mut self, chunk: &Chunk, skip: usize) {
         let partition = &chunk.partition;
-        let mut origin = Origin {
-            topic: Arc::clone(&partition.topic),
-            partition: partition.partition,
-            partition_id: partition.id,
-            offset: 0,
-            timestamp_ms: 0,
-        };
+        let mut origin = origin(chunk);
         let mut decoded = self.spare();
         let mut first_clock = None;
         let mut next_offset = chunk.next_offset();
-        for (offset, timestamp_ms, bytes) in chunk.iter() {
+        for (offset, timestamp_ms, bytes) in chunk.iter().skip(skip) {
             (origin.offset, origin.timestamp_ms) = (offset, timestamp_ms);
             self.decoder.decode(partition.kind, &origin, bytes, &mut decoded);
             next_offset = offset + 1;
@@ -148,8 +252,6 @@ impl Binder {
             }
         }
         self.push(partition.id, decoded, next_offset);
-        self.metrics.read(partition.kind, chunk.len());
-        self.positions.set(partition, chunk.next_offset());
     }
 
     fn push(&mut self, id: PartitionId, decoded: Decoded, next_offset: i64) {
@@ -166,6 +268,16 @@ impl Binder {
         let mut decoded = self.spare.pop().unwrap_or_default();
         decoded.clear();
         decoded
+    }
+
+    /// Binds saved bids and rules: they come back as the records they were.
+    pub(crate) fn bind_saved(&self, begin: &mut Begin) -> Share {
+        Share {
+            bids: std::mem::take(&mut begin.bids),
+            rules: std::mem::take(&mut begin.rules),
+            bound: Bound { saved: true, ..Bound::default() },
+            ..Share::default()
+        }
     }
 
     /// Binds what belongs to `t`.
@@ -227,6 +339,17 @@ impl Binder {
             Behind::Likely => Head::Likely(head),
             Behind::Surely => Head::Staging,
         }
+    }
+}
+
+fn origin(chunk: &Chunk) -> Origin {
+    let partition = &chunk.partition;
+    Origin {
+        topic: Arc::clone(&partition.topic),
+        partition: partition.partition,
+        partition_id: partition.id,
+        offset: 0,
+        timestamp_ms: 0,
     }
 }
 

@@ -129,6 +129,8 @@ pub struct Kafka {
     pub discovery_interval: Span,
     /// Chunks of records (of at most 64 KiB or one message) that wait for one worker before its reader stops.
     pub queue_chunks: usize,
+    /// Replicas of the topic of bindings, made at the first durable start.
+    pub bindings_replication: i32,
     /// Anything librdkafka knows (`security.protocol`, `sasl.username`, `ssl.ca.location` …). Passwords are never shown.
     pub options: Options,
 }
@@ -141,6 +143,7 @@ impl Default for Kafka {
             start: Start::Earliest,
             discovery_interval: Span::from_millis(2_000),
             queue_chunks: 256,
+            bindings_replication: 1,
             options: Options::default(),
         }
     }

@@ -18,6 +18,7 @@ use model::T;
 use parking_lot::Mutex;
 
 use crate::clock::{Clock, now, wall_ms};
+use crate::mint::Announced;
 use crate::shutdown::Shutdown;
 use crate::wake::Bell;
 
@@ -90,6 +91,8 @@ pub(crate) struct Coordination {
     backlog: AtomicUsize,
     finished: AtomicBool,
     failed: AtomicBool,
+    /// T's that are repeated because the world has seen them; the minter mints of its own only after the last.
+    recorded: Mutex<VecDeque<Announced>>,
     open: Mutex<VecDeque<(T, Instant)>>,
 }
 
@@ -107,6 +110,7 @@ impl Coordination {
             backlog: AtomicUsize::new(0),
             finished: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            recorded: Mutex::default(),
             open: Mutex::default(),
         }
     }
@@ -154,6 +158,21 @@ impl Coordination {
         let clock = if head == UNCLOCKED { 0 } else { u64::try_from(head).unwrap_or(0) };
         let likely = self.shares.iter().any(|share| share.likely.load(Ordering::Acquire));
         if likely { Want::DataUnlessEarlier(clock) } else { Want::Data(clock) }
+    }
+
+    /// Repeats `recorded` before anything else is minted. Called before the workers start.
+    pub(crate) fn repeat(&self, recorded: Vec<Announced>) {
+        *self.recorded.lock() = recorded.into();
+    }
+
+    /// Whether there are T's to repeat.
+    pub(crate) fn repeats(&self) -> bool {
+        !self.recorded.lock().is_empty()
+    }
+
+    /// The next T to repeat.
+    pub(crate) fn next_recorded(&self) -> Option<Announced> {
+        self.recorded.lock().pop_front()
     }
 
     /// The minter has minted.

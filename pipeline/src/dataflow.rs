@@ -7,15 +7,20 @@
 //! A T closes when every worker has bound what it had to it, even if that is nothing, and the operators are done
 //! with it. Workers park when there is nothing to do; bells wake them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use model::wire::Decoder;
-use model::{BidEvent, Names, PartitionId, Rule, T, Tick, Zones};
-use operators::{Inputs, Outputs};
+use model::{BarRow, BidEvent, Names, T, Tick, Zones};
+use operators::bars::SavedMinute;
+use operators::keyed::Barrier;
+use operators::rules::SavedRule;
+use operators::{DurableInputs, Inputs, Outputs};
 use parking_lot::Mutex;
 use timely::communication::WorkerGuards;
 use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::Broadcast;
@@ -23,12 +28,13 @@ use timely::dataflow::{Scope, StreamVec};
 use timely::worker::Worker;
 
 use crate::Error;
-use crate::assemble::{Assembler, Closed, assemble};
+use crate::assemble::{Alerts, Assembler, Closed, assemble};
 use crate::bind::{Binder, Bound};
 use crate::config::Config;
 use crate::coordination::Coordination;
 use crate::metrics::Metrics;
-use crate::mint::mint;
+use crate::mint::{Announced, Barriers, Binds, mint};
+use crate::save::{Shard, save};
 use crate::source::{Connector, Source};
 use crate::status::Positions;
 
@@ -45,6 +51,28 @@ pub(crate) struct Plan {
     pub(crate) sources: Mutex<Vec<Option<Box<dyn Source>>>>,
     /// Taken by worker 0, so that the fanout ends when worker 0 does.
     pub(crate) out: Mutex<Option<Sender<Closed>>>,
+    /// What makes the state outlive the program.
+    pub(crate) durable: Option<Durability>,
+}
+
+/// The workers' side of checkpoints.
+pub(crate) struct Durability {
+    pub(crate) barriers: Barriers,
+    /// Where each worker's shard goes.
+    pub(crate) shards: Sender<Shard>,
+    /// What each worker begins with, taken once; empty at a first start.
+    pub(crate) begin: Mutex<Vec<Option<Begin>>>,
+    /// The life of alerts to begin with, taken by worker 0.
+    pub(crate) alerts: Mutex<Vec<model::Alert>>,
+}
+
+/// What one worker begins with: its part of the saved state, whoever's keys it is.
+#[derive(Debug, Default)]
+pub(crate) struct Begin {
+    pub(crate) minutes: Vec<SavedMinute>,
+    pub(crate) bids: Vec<BidEvent>,
+    pub(crate) rules: Vec<SavedRule>,
+    pub(crate) sealed_bars: Vec<BarRow>,
 }
 
 /// Opens every worker's share of the source.
@@ -69,7 +97,8 @@ fn run(worker: &mut Worker, plan: &Arc<Plan>) {
     worker.dataflow::<T, _, _>(|scope| build(scope, plan));
     while !shared.is_finished() {
         worker.step_or_park(None);
-        if index == 0 && shared.shutdown.is_stopping() && shared.open() == 0 {
+        // A T on record may wait for records that come no more: it is repeated at the next start.
+        if index == 0 && shared.shutdown.is_stopping() && (shared.open() == 0 || shared.repeats()) {
             shared.finish();
         }
     }
@@ -94,73 +123,117 @@ impl Drop for Guard<'_> {
 
 /// The graph.
 fn build(scope: Scope<'_, T>, plan: &Plan) {
-    let announced = mint(scope, &plan.config, &plan.shared).broadcast();
+    let barriers = plan.durable.as_ref().map(|durable| durable.barriers.clone());
+    let announced = mint(scope, &plan.config, barriers, &plan.shared).broadcast();
     let source = plan.sources.lock()[scope.index()].take().expect("each worker builds once");
     let binder = Binder::new(
-        scope.index(),
+        (scope.index(), scope.peers()),
         source,
         Decoder { zones: plan.zones.clone(), names: Arc::clone(&plan.names), limits: plan.config.decode_limits() },
         Arc::clone(&plan.shared),
         Arc::clone(&plan.positions),
         plan.metrics.clone(),
         &plan.config,
+        plan.shared.repeats(),
     );
-    let records = bind(scope, announced, binder);
-    let inputs = Inputs { ticks: records.ticks, bids: records.bids, rules: records.rules, durable: None };
+    let begin = plan.durable.as_ref().and_then(|durable| durable.begin.lock()[scope.index()].take());
+    let begins = begin.is_some();
+    let records = bind(scope, announced, binder, begin.unwrap_or_default());
+    let durable = plan.durable.as_ref().map(|_| DurableInputs {
+        barriers: records.barriers.clone(),
+        minutes: records.minutes,
+        sealed_bars: begins.then_some(records.sealed_bars),
+    });
+    let inputs = Inputs { ticks: records.ticks, bids: records.bids, rules: records.rules, durable };
     let outputs: Outputs<'_> = operators::build(&plan.operators, &plan.zones, &plan.names, inputs);
     let assembler = (scope.index() == 0).then(|| {
         let out = plan.out.lock().take().expect("worker 0 builds once");
         let quiet_ms = plan.config.idle_interval.millis();
-        let retention_ms = plan.operators.retention.minute.millis_i64();
-        Assembler::new(
-            Arc::clone(&plan.shared),
-            plan.metrics.clone(),
-            out,
-            Arc::clone(&plan.names),
-            quiet_ms,
-            retention_ms,
-        )
+        let alerts = plan.durable.as_ref().map(|durable| std::mem::take(&mut *durable.alerts.lock()));
+        let alerts = Alerts::new(plan.operators.retention.minute.millis_i64(), alerts.unwrap_or_default());
+        Assembler::new(Arc::clone(&plan.shared), plan.metrics.clone(), out, Arc::clone(&plan.names), quiet_ms, alerts)
     });
+    let saved = outputs.saved.clone();
     assemble(scope, records.bound, outputs, assembler);
+    if let Some(durable) = &plan.durable {
+        save(scope, records.barriers, saved, durable.shards.clone());
+    }
 }
 
 /// What the binders emit.
 struct Records<'s> {
     ticks: StreamVec<'s, T, Tick>,
     bids: StreamVec<'s, T, BidEvent>,
-    rules: StreamVec<'s, T, (Rule, PartitionId, i64)>,
+    rules: StreamVec<'s, T, SavedRule>,
     bound: StreamVec<'s, T, Bound>,
+    barriers: StreamVec<'s, T, Barrier>,
+    minutes: StreamVec<'s, T, SavedMinute>,
+    sealed_bars: StreamVec<'s, T, (BarRow, T, isize)>,
 }
 
-/// The operator around a binder.
-fn bind<'s>(scope: Scope<'s, T>, announced: StreamVec<'s, T, T>, mut binder: Binder) -> Records<'s> {
+/// The operator around a binder. A T on record waits, with its capabilities, until its records are there.
+fn bind<'s>(
+    scope: Scope<'s, T>,
+    announced: StreamVec<'s, T, Announced>,
+    mut binder: Binder,
+    mut begin: Begin,
+) -> Records<'s> {
     let mut builder = OperatorBuilder::new("Bind".to_owned(), scope);
     let mut announced = builder.new_input(announced, Pipeline);
     let (ticks_out, ticks) = builder.new_output::<Vec<Tick>>();
     let (bids_out, bids) = builder.new_output::<Vec<BidEvent>>();
-    let (rules_out, rules) = builder.new_output::<Vec<(Rule, PartitionId, i64)>>();
+    let (rules_out, rules) = builder.new_output::<Vec<SavedRule>>();
     let (bound_out, bound) = builder.new_output::<Vec<Bound>>();
+    let (barriers_out, barriers) = builder.new_output::<Vec<Barrier>>();
+    let (minutes_out, minutes) = builder.new_output::<Vec<SavedMinute>>();
+    let (sealed_out, sealed_bars) = builder.new_output::<Vec<(BarRow, T, isize)>>();
     let (mut ticks_out, mut bids_out) = (OutputBuilder::from(ticks_out), OutputBuilder::from(bids_out));
     let (mut rules_out, mut bound_out) = (OutputBuilder::from(rules_out), OutputBuilder::from(bound_out));
+    let (mut barriers_out, mut minutes_out) = (OutputBuilder::from(barriers_out), OutputBuilder::from(minutes_out));
+    let mut sealed_out = OutputBuilder::from(sealed_out);
     let bell = Arc::clone(&binder.shared.binders[binder.worker]);
     bell.connect(scope.worker().sync_activator_for(builder.operator_info().address.to_vec()));
     builder.build(move |_capabilities| {
+        let mut waiting: VecDeque<(Vec<Capability<T>>, Announced)> = VecDeque::new();
         move |_frontiers| {
             bell.answer();
-            let (mut ticks, mut bids) = (ticks_out.activate(), bids_out.activate());
-            let (mut rules, mut bound) = (rules_out.activate(), bound_out.activate());
             announced.for_each(|cap, moments| {
-                for t in moments.drain(..) {
-                    let mut share = binder.bind(t);
-                    ticks.session(&cap).give_container(&mut share.ticks);
-                    bids.session(&cap).give_container(&mut share.bids);
-                    rules.session(&cap).give_container(&mut share.rules);
-                    bound.session(&cap).give(share.bound);
+                for moment in moments.drain(..) {
+                    waiting.push_back(((0..7).map(|output| cap.delayed(&moment.t, output)).collect(), moment));
                 }
             });
+            let (mut ticks, mut bids) = (ticks_out.activate(), bids_out.activate());
+            let (mut rules, mut bound) = (rules_out.activate(), bound_out.activate());
+            while let Some((caps, moment)) = waiting.pop_front_if(|(_, moment)| binder.has(&moment.binds)) {
+                let mut share = match &moment.binds {
+                    Binds::Recorded(upto) => binder.bind_recorded(upto),
+                    Binds::Staged => {
+                        binder.lead();
+                        binder.bind(moment.t)
+                    }
+                    Binds::Saved => {
+                        let t = moment.t;
+                        minutes_out.activate().session(&caps[5]).give_container(&mut begin.minutes);
+                        let sealed = std::mem::take(&mut begin.sealed_bars);
+                        sealed_out.activate().session(&caps[6]).give_iterator(sealed.into_iter().map(|row| (row, t, 1)));
+                        binder.bind_saved(&mut begin)
+                    }
+                };
+                if moment.leads {
+                    binder.lead();
+                }
+                ticks.session(&caps[0]).give_container(&mut share.ticks);
+                bids.session(&caps[1]).give_container(&mut share.bids);
+                rules.session(&caps[2]).give_container(&mut share.rules);
+                share.bound.barrier = moment.barrier;
+                bound.session(&caps[3]).give(share.bound);
+                if let Some(barrier) = moment.barrier {
+                    barriers_out.activate().session(&caps[4]).give(barrier);
+                }
+            }
             binder.stage();
             binder.publish();
         }
     });
-    Records { ticks, bids, rules, bound }
+    Records { ticks, bids, rules, bound, barriers, minutes, sealed_bars }
 }

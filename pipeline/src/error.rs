@@ -26,6 +26,12 @@ pub enum Error {
     /// A thread could not be started.
     #[error("start thread: {0}")]
     Thread(#[from] std::io::Error),
+    /// A checkpoint or binding that cannot be read, written or trusted.
+    #[error("{0}")]
+    Checkpoint(String),
+    /// Another instance has taken the pipeline over.
+    #[error("another instance has taken over: this one ends")]
+    TakenOver,
     /// Logging could not be set up.
     #[error("set up logging: {0}")]
     Telemetry(String),
@@ -36,6 +42,11 @@ impl Error {
     pub(crate) fn kafka(attempted: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
         let attempted = attempted.into();
         move |source| Self::Kafka { attempted, source }
+    }
+
+    /// Names what was attempted with a checkpoint, and what came of it.
+    pub(crate) fn checkpoint(attempted: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
+        Self::Checkpoint(format!("{attempted}: {why}"))
     }
 
     /// Whether the same call may succeed later.

@@ -1,25 +1,31 @@
-//! Fanout: each closed batch to everybody, in order: binding hook, snapshot, stream, then the sinks' queues.
+//! Fanout: each closed batch to everybody, in order: log of bindings, snapshot, stream, then the sinks' queues.
 //!
 //! ```text
-//! assemble ─ bounded channel ─► fanout ─► Snapshot (ArcSwap) ─► broadcast ─► queue ─► queue ─► …
+//! assemble ─ bounded channel ─► fanout ─► Log ─► Snapshot (ArcSwap) ─► broadcast ─► queue ─► queue ─► …
 //! ```
+//!
+//! Nobody sees a batch before its binding is in the log: everything that is waiting is bound in one go, so that a slow
+//! log costs latency and not throughput. A log that is taken over by another instance ends this one.
 //!
 //! A full queue holds up this thread, which fills the channel, which stops the minter, which stops the source:
 //! nothing is dropped and memory is bounded. Readers of the snapshot and the stream come first, so that a slow
 //! sink delays them by no more than that.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use model::batch::Counts;
-use model::{Batch, Snapshot, T};
+use model::{Batch, PartitionId, Snapshot, T};
 use tokio::sync::{broadcast, watch};
 
+use crate::Error;
 use crate::assemble::Closed;
-use crate::binding::Hook;
+use crate::binding::{Binding, Log};
+use crate::checkpoint::Cut;
 use crate::clock::{now, wall_ms};
 use crate::coordination::Coordination;
 use crate::metrics::Metrics;
@@ -27,6 +33,8 @@ use crate::shutdown::GRACE;
 
 /// How often the lag is measured when nothing closes.
 const QUIET: Duration = Duration::from_secs(1);
+/// The most batches that are bound in one go.
+const GROUP: usize = 256;
 
 /// A sink's bounded queue, as the fanout sees it.
 #[async_trait]
@@ -86,7 +94,15 @@ pub(crate) struct Fanout {
     pub(crate) batches: broadcast::Sender<Arc<Batch>>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) queues: Vec<Box<dyn BatchQueue>>,
-    pub(crate) hook: Option<Hook>,
+    pub(crate) log: Option<Box<dyn Log>>,
+    /// The last T in the log: what comes up to it is said again and not logged again.
+    pub(crate) logged_t: T,
+    /// Where the state at a barrier goes.
+    pub(crate) cuts: Option<Sender<Cut>>,
+    /// Told the oldest T that a restart may begin with: bindings before it are not needed any more.
+    pub(crate) kept_t: Option<Receiver<T>>,
+    /// Offsets bound so far, of every partition.
+    pub(crate) bound: BTreeMap<PartitionId, i64>,
     pub(crate) max_backlog: usize,
     /// Once stopping: when full queues are given up.
     pub(crate) give_up: Option<tokio::time::Instant>,
@@ -95,42 +111,82 @@ pub(crate) struct Fanout {
 }
 
 impl Fanout {
-    /// Runs until the workers are gone and the channel is empty.
-    pub(crate) fn run(mut self, runtime: &tokio::runtime::Runtime) {
+    /// Runs until the workers are gone and the channel is empty. `Err` when the log gave up.
+    pub(crate) fn run(mut self, runtime: &tokio::runtime::Runtime) -> Result<(), Error> {
         let mut snapshot = Snapshot::clone(&self.snapshot.load());
         let mut progress = *self.progress.borrow();
         loop {
-            let closed = match self.closed.recv_timeout(QUIET) {
+            let first = match self.closed.recv_timeout(QUIET) {
                 Ok(closed) => closed,
                 // Time goes on while nothing closes: let the metric say so.
                 Err(RecvTimeoutError::Timeout) => {
                     self.measure_lag(progress.t);
                     continue;
                 }
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
-            self.publish(&mut snapshot, &mut progress, &closed);
-            runtime.block_on(self.deliver(&closed.batch));
-            progress.delivered_t = closed.batch.t;
-            self.progress.send_replace(progress);
-            self.shared.delivered(self.max_backlog);
-            self.metrics.backlog.set(i64::try_from(self.shared.backlog()).unwrap_or(i64::MAX));
+            let group: Vec<Closed> = std::iter::once(first).chain(self.closed.try_iter().take(GROUP)).collect();
+            if let Err(error) = self.log(&group) {
+                // What is not in the log was never said. The workers must not wait for us.
+                self.shared.fail();
+                while self.closed.recv().is_ok() {}
+                return Err(error);
+            }
+            for closed in group {
+                self.publish(&mut snapshot, &mut progress, &closed);
+                if !closed.saved {
+                    runtime.block_on(self.deliver(&closed.batch));
+                }
+                progress.delivered_t = closed.batch.t;
+                self.progress.send_replace(progress);
+                self.shared.delivered(self.max_backlog);
+                self.metrics.backlog.set(i64::try_from(self.shared.backlog()).unwrap_or(i64::MAX));
+            }
         }
+    }
+
+    fn log(&mut self, group: &[Closed]) -> Result<(), Error> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let new = group.iter().filter(|closed| closed.binding.t > self.logged_t && !closed.saved);
+        let new: Vec<Binding> = new.map(|closed| closed.binding.clone()).collect();
+        if let Some(last) = new.last() {
+            log.append(&new)?;
+            self.logged_t = last.t;
+        }
+        if let Some(kept_t) = self.kept_t.as_ref().and_then(|kept| kept.try_iter().last())
+            && let Err(error) = log.trim(kept_t)
+        {
+            tracing::debug!(%error, "old bindings stay for now");
+        }
+        Ok(())
     }
 
     fn publish(&mut self, snapshot: &mut Snapshot, progress: &mut Progress, closed: &Closed) {
         let batch = &closed.batch;
-        if let Some(hook) = &mut self.hook {
-            hook(&closed.binding);
-        }
+        self.bound.extend(&closed.binding.offsets);
         if let Some(written) = &self.written {
             snapshot.written_t = written();
         }
-        snapshot.apply(batch);
-        self.snapshot.store(Arc::new(snapshot.clone()));
+        if closed.saved {
+            snapshot.complete(batch);
+        } else {
+            snapshot.apply(batch);
+        }
+        let published = Arc::new(snapshot.clone());
+        self.snapshot.store(Arc::clone(&published));
+        if let (Some(alerts), Some(cuts)) = (&closed.alerts, &self.cuts) {
+            let cut = Cut { t: batch.t, snapshot: published, alerts: alerts.clone(), bound: self.bound.clone() };
+            // Nobody takes it only when the program ends.
+            let _ = cuts.send(cut);
+        }
+        progress.t = batch.t;
+        if closed.saved {
+            progress.counts = snapshot.counts;
+            self.progress.send_replace(*progress);
+            return;
+        }
         // Nobody listening is no error.
         let _ = self.batches.send(Arc::clone(batch));
-        progress.t = batch.t;
         progress.batches += 1;
         progress.counts.add(&batch.counts);
         self.progress.send_replace(*progress);

@@ -2,27 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use model::health::{ServiceHealth, ServiceState};
-use model::{Batch, Names, Snapshot, T, Zones};
+use crossbeam_channel::{Receiver, Sender};
+use model::{Batch, Names, PartitionId, Snapshot, T, Zones};
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
-use crate::binding::Hook;
+use crate::binding::Log;
 use crate::config::Config;
 use crate::coordination::Coordination;
+use crate::dataflow::Begin;
 use crate::fanout::{BatchQueue, Fanout, Progress, Written};
 use crate::metrics::Metrics;
+use crate::mint::Barriers;
+use crate::recovery::{self, Recovery};
 use crate::shutdown::Shutdown;
 use crate::source::Connector;
 use crate::source::embedded::Embedded;
 use crate::source::kafka::Kafka;
 use crate::source::memory::Replay;
 use crate::status::{Loss, Positions, SourceStatus, TopicPartition};
-use crate::{Error, dataflow};
+use crate::{Error, checkpoint, dataflow, source};
 
 /// An open T older than this makes the dataflow `Degraded`.
 const SLOW: Duration = Duration::from_secs(5);
@@ -43,14 +48,26 @@ pub struct Parts {
     pub feed: Feed,
     /// The sinks' queues, in the order in which batches are offered.
     pub queues: Vec<Box<dyn BatchQueue>>,
-    /// Receives every binding before its batch is delivered.
-    pub on_binding: Option<Hook>,
+    /// Where bindings are kept: no batch is released before its binding is there. `None`: nothing outlives the program.
+    pub log: Option<Box<dyn Log>>,
+    /// Where state is saved. Needs a log.
+    pub durable: Option<Durable>,
     /// Up to which T the history is safely written; the snapshot forgets nothing newer. `None`: there is no history.
     pub written: Option<Written>,
     /// What the snapshot keeps.
     pub limits: model::snapshot::Limits,
     /// The pipeline's metrics.
     pub metrics: Metrics,
+}
+
+/// What makes a restart short.
+pub struct Durable {
+    /// How often, and how many are kept.
+    pub config: checkpoint::Config,
+    /// Where.
+    pub store: checkpoint::Store,
+    /// Up to which T every sink has safely written.
+    pub written: Written,
 }
 
 /// The pipeline. It has no state of its own: see [`Handle`].
@@ -72,13 +89,53 @@ impl Pipeline {
         let max_backlog = config.max_backlog;
         let positions = Arc::new(Positions::default());
         let shared = Arc::new(Coordination::new(config.clock, config.worker_threads(), shutdown.clone()));
-        let (connector, status, embedded) = connect(&config, &names, parts.feed, &parts.metrics, &positions)?;
+        let limits = limits_for(parts.limits, &operators, parts.durable.is_some());
+        let settings = settings(&operators, &zones);
+        let mut log = parts.log;
+        let mut recovery = match log.as_deref_mut() {
+            Some(log) => {
+                let store = parts.durable.as_ref().map(|durable| &durable.store);
+                recovery::recover(log, store, &operators, limits, &settings, &names)?
+            }
+            None => Recovery::default(),
+        };
+        let (connector, status, embedded) =
+            connect(&config, &names, parts.feed, &parts.metrics, &positions, &recovery, &shutdown)?;
+        let first = recovery.begin.as_mut().map(|begin| std::mem::take(&mut begin.snapshot));
+        let bound = recovery.start.iter().map(|((topic, partition), offset)| (PartitionId::new(topic, *partition), *offset));
+        let (bound, last_t) = (bound.collect(), recovery.last_t);
+        shared.repeat(std::mem::take(&mut recovery.recorded));
         let sources = dataflow::open(connector.as_ref(), &shared)?;
         // Room for what one T may close at once; beyond it worker 0 waits for the fanout.
         let (out, closed) = crossbeam_channel::bounded(config.max_backlog * 2);
-        let (snapshot, batches) =
-            (Arc::new(ArcSwap::from_pointee(Snapshot::new(parts.limits))), broadcast::Sender::new(config.broadcast));
+        let first = first.unwrap_or_else(|| Snapshot::new(limits));
+        let (snapshot, batches) = (Arc::new(ArcSwap::from_pointee(first)), broadcast::Sender::new(config.broadcast));
         let progress = watch::Sender::new(Progress::default());
+        let (durability, cuts, kept_t, writer) = match parts.durable {
+            Some(durable) => {
+                let workers = config.worker_threads();
+                let begun = recovery.begin.as_ref().map(|begin| begin.manifest.clone());
+                let plan = |is_free, kept_t| checkpoint::Plan {
+                    config: durable.config.clone(),
+                    operators: operators.clone(),
+                    limits,
+                    settings,
+                    names: Arc::clone(&names),
+                    store: durable.store,
+                    workers: (workers, workers),
+                    leads: true,
+                    written: durable.written,
+                    is_free,
+                    kept_t,
+                    begun,
+                    metrics: parts.metrics.clone(),
+                    shutdown: shutdown.clone(),
+                };
+                let begun = durability(durable.config.clone(), plan, recovery.begin, workers)?;
+                (Some(begun.0), Some(begun.1), Some(begun.2), Some(begun.3))
+            }
+            None => (None, None, None, None),
+        };
         let fanout = Fanout {
             shared: Arc::clone(&shared),
             metrics: parts.metrics.clone(),
@@ -87,13 +144,18 @@ impl Pipeline {
             batches: batches.clone(),
             progress: progress.clone(),
             queues: parts.queues,
-            hook: parts.on_binding,
+            log,
+            logged_t: last_t,
+            cuts,
+            kept_t,
+            bound,
             written: parts.written,
             max_backlog: config.max_backlog,
             give_up: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let fanout = thread("fanout", move || fanout.run(&runtime))?;
+        let writer = writer.map(|writer| thread("checkpoint", move || writer.run())).transpose()?;
         let guards = dataflow::start(dataflow::Plan {
             config,
             operators,
@@ -104,10 +166,11 @@ impl Pipeline {
             positions: Arc::clone(&positions),
             sources: Mutex::new(sources),
             out: Mutex::new(Some(out)),
+            durable: durability,
         })?;
         let supervisor = {
             let shared = Arc::clone(&shared);
-            thread("supervisor", move || supervise(&shared, connector.as_ref(), guards, fanout))?
+            thread("supervisor", move || supervise(&shared, connector.as_ref(), guards, fanout, writer))?
         };
         let ended = ended(supervisor)?;
         Ok(Handle {
@@ -121,8 +184,63 @@ impl Pipeline {
             ended,
             embedded,
             max_backlog,
+            repeated_t: last_t,
         })
     }
+}
+
+/// The live state must hold what a checkpoint has to: the bars that operators look back at.
+fn limits_for(limits: model::snapshot::Limits, operators: &operators::Config, durable: bool) -> model::snapshot::Limits {
+    let reach_ms = if durable { checkpoint::reach_ms(operators) } else { 0 };
+    model::snapshot::Limits { minute_ms: limits.minute_ms.max(reach_ms), ..limits }
+}
+
+/// Tells settings apart: with others, the same bars say something else.
+fn settings(operators: &operators::Config, zones: &Zones) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(format!("{operators:?}{zones:?}").as_bytes()))
+}
+
+type Begun = (dataflow::Durability, Sender<checkpoint::Cut>, Receiver<T>, checkpoint::Writer);
+
+/// The two ends of checkpoints: what workers and fanout hand over, and the thread that writes it.
+fn durability(
+    config: checkpoint::Config,
+    plan: impl FnOnce(Arc<AtomicBool>, Sender<T>) -> checkpoint::Plan,
+    begin: Option<checkpoint::Recovered>,
+    workers: usize,
+) -> Result<Begun, Error> {
+    let is_free = Arc::new(AtomicBool::new(true));
+    // One barrier at a time: there is never more than a shard a worker and one cut.
+    let (shards, all_shards) = crossbeam_channel::unbounded();
+    let (cuts, all_cuts) = crossbeam_channel::unbounded();
+    let (tell_kept, kept_t) = crossbeam_channel::bounded(1);
+    let barriers = Barriers {
+        interval_ms: config.interval.millis(),
+        all_every: config.all_every,
+        is_free: Arc::clone(&is_free),
+        count: u64::from(begin.is_some()),
+    };
+    let writer = checkpoint::Writer::new(plan(is_free, tell_kept), all_shards, all_cuts)?;
+    let mut alerts = Vec::new();
+    let mut shares: Vec<Option<Begin>> = (0..workers).map(|_| None).collect();
+    if let Some(begin) = begin {
+        alerts = begin.alerts;
+        shares.fill_with(|| Some(Begin::default()));
+        let mut worker = (0..workers).cycle();
+        let mut share = |shares: &mut Vec<Option<Begin>>, put: &mut dyn FnMut(&mut Begin)| {
+            let at = worker.next().expect("there is a worker");
+            if let Some(share) = &mut shares[at] {
+                put(share);
+            }
+        };
+        begin.minutes.into_iter().for_each(|row| share(&mut shares, &mut |to| to.minutes.push(row.clone())));
+        begin.bids.into_iter().for_each(|row| share(&mut shares, &mut |to| to.bids.push(row.clone())));
+        begin.rules.into_iter().for_each(|row| share(&mut shares, &mut |to| to.rules.push(row.clone())));
+        begin.sealed_bars.into_iter().for_each(|row| share(&mut shares, &mut |to| to.sealed_bars.push(row)));
+    }
+    let durability =
+        dataflow::Durability { barriers, shards, begin: Mutex::new(shares), alerts: Mutex::new(alerts) };
+    Ok((durability, cuts, kept_t, writer))
 }
 
 type Connected = (Box<dyn Connector>, Arc<SourceStatus>, Option<Embedded>);
@@ -133,23 +251,29 @@ fn connect(
     feed: Feed,
     metrics: &Metrics,
     positions: &Arc<Positions>,
+    recovery: &Recovery,
+    shutdown: &Shutdown,
 ) -> Result<Connected, Error> {
+    let start = &recovery.start;
     match feed {
-        Feed::Memory(replay) => {
+        Feed::Memory(mut replay) => {
+            replay.verify(start, &recovery.reach)?;
+            replay.start_at(start);
             let status = Arc::new(SourceStatus::new("memory"));
             status.up(0);
             Ok((Box::new(replay), status, None))
         }
         Feed::Kafka => {
             let status = Arc::new(SourceStatus::new(&config.kafka.bootstrap));
-            let kafka = Kafka::start(&config.kafka, false, names, &status, metrics, positions)?;
+            source::kafka::verify(&config.kafka, start, &recovery.reach, shutdown)?;
+            let kafka = Kafka::start(&config.kafka, false, names, &status, metrics, positions, start)?;
             Ok((Box::new(kafka), status, None))
         }
         Feed::Embedded(embedded) => {
             let mut section = config.kafka.clone();
             section.bootstrap = embedded.bootstrap_servers().to_owned();
             let status = Arc::new(SourceStatus::new(format!("embedded broker {}", section.bootstrap)));
-            let kafka = Kafka::start(&section, true, names, &status, metrics, positions)?;
+            let kafka = Kafka::start(&section, true, names, &status, metrics, positions, start)?;
             Ok((Box::new(kafka), status, Some(embedded)))
         }
     }
@@ -164,16 +288,22 @@ fn supervise(
     shared: &Coordination,
     connector: &dyn Connector,
     guards: timely::communication::WorkerGuards<()>,
-    fanout: JoinHandle<()>,
+    fanout: JoinHandle<Result<(), Error>>,
+    writer: Option<JoinHandle<()>>,
 ) -> Result<(), Error> {
     shared.shutdown.wait();
     shared.minter.ring();
     connector.close();
     let workers: Result<Vec<()>, String> = guards.join().into_iter().collect();
     let fanout = fanout.join();
+    if let Some(writer) = writer
+        && writer.join().is_err()
+    {
+        tracing::error!("the thread that writes checkpoints died");
+    }
     tracing::debug!("the pipeline has ended");
     workers.map_err(Error::Dataflow)?;
-    fanout.map_err(|_| Error::Dataflow("the fanout died".to_owned()))
+    fanout.map_err(|_| Error::Dataflow("the fanout died".to_owned()))?
 }
 
 type Ended = watch::Receiver<Option<Result<(), Arc<Error>>>>;
@@ -206,6 +336,8 @@ pub struct Handle {
     ended: Ended,
     embedded: Option<Embedded>,
     max_backlog: usize,
+    /// The last T that was on record at the start.
+    repeated_t: T,
 }
 
 impl Handle {
@@ -234,6 +366,17 @@ impl Handle {
         self.status.losses()
     }
 
+    /// Whether T's on record are being repeated: the state is one that the world has seen already.
+    pub fn is_repeating(&self) -> bool {
+        self.progress.borrow().t < self.repeated_t
+    }
+
+    /// Waits until everything on record has been repeated. `false` when the pipeline ends before.
+    pub async fn await_live(&self) -> bool {
+        let repeated_t = self.repeated_t;
+        self.wait_for(|progress| progress.t >= repeated_t).await
+    }
+
     /// How far delivery is.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
@@ -252,6 +395,8 @@ impl Handle {
             (ServiceState::Down, "a worker died".to_owned())
         } else if self.ended.borrow().is_some() {
             (ServiceState::Down, "stopped".to_owned())
+        } else if self.is_repeating() {
+            (ServiceState::Down, format!("repeating what is on record: T {} of {}", progress.t, self.repeated_t))
         } else if backlog >= self.max_backlog {
             let taken = progress.delivered_t;
             let detail = format!("{backlog} batches wait for a full queue since T {taken}, {staged} rows staged");

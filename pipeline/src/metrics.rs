@@ -35,6 +35,12 @@ pub struct Metrics {
     pub backlog: IntGauge,
     /// Seconds that the fanout waited for full queues, by sink.
     pub blocked: IntCounterVec,
+    /// T of the newest checkpoint.
+    pub checkpoint_t: IntGauge,
+    /// From a barrier's shards to its manifest.
+    pub checkpoint_seconds: Histogram,
+    /// Attempts to write a part of a checkpoint that failed.
+    pub checkpoint_failures: IntCounter,
 }
 
 fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
@@ -63,8 +69,12 @@ impl Metrics {
             &["topic"],
         )?;
         registry.register(Box::new(input_lag.clone()))?;
-        let closed = IntCounter::new("optibid_pipeline_closed_total", "moments (T) closed")?;
-        registry.register(Box::new(closed.clone()))?;
+        let counter = |name, help| -> Result<IntCounter, prometheus::Error> {
+            let metric = IntCounter::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let closed = counter("optibid_pipeline_closed_total", "moments (T) closed")?;
         let r = registry;
         Ok(Self {
             read: counters(r, "optibid_pipeline_messages_total", "messages read", "kind")?,
@@ -90,6 +100,17 @@ impl Metrics {
             )?,
             backlog: gauge(r, "optibid_pipeline_backlog_batches", "batches closed and not delivered")?,
             blocked: counters(r, "optibid_pipeline_blocked_ms_total", "milliseconds waited for a full queue", "sink")?,
+            checkpoint_t: gauge(r, "optibid_pipeline_checkpoint_t", "T of the newest checkpoint")?,
+            checkpoint_seconds: histogram(
+                r,
+                "optibid_pipeline_checkpoint_seconds",
+                "from a barrier's shards to its manifest",
+                exponential_buckets(0.01, 2.0, 14)?,
+            )?,
+            checkpoint_failures: counter(
+                "optibid_pipeline_checkpoint_failures_total",
+                "failed attempts to write a part of a checkpoint",
+            )?,
         })
     }
 

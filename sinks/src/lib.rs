@@ -18,6 +18,7 @@ pub mod history;
 pub mod kafka;
 pub mod memory;
 mod metrics;
+pub mod objects;
 pub mod postgres;
 pub mod redis;
 mod rows;

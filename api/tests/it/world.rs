@@ -132,6 +132,7 @@ impl World {
             engine,
             publisher: broker.clone(),
             health: Arc::new(move || shared.lock().clone()),
+            is_current: Arc::new(|| true),
             registry,
         };
         let server = api::Server::new(config, deps)?;

@@ -220,7 +220,7 @@ pub(crate) fn retention_ms(config: &Config, market: Market) -> i64 {
 }
 
 /// How long after its end a minute of `market` still takes records: it changes no more from T = end + this on.
-pub(crate) fn open_ms(config: &Config, market: Market) -> i64 {
+pub fn open_ms(config: &Config, market: Market) -> i64 {
     if market.is_interval() { retention_ms(config, market) } else { config.bars.correction_horizon.millis_i64() }
 }
 

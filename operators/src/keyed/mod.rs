@@ -115,7 +115,7 @@ pub struct Barrier {
 pub struct Durable<'s, S> {
     /// What was saved, at the T of its barrier; on any worker.
     pub restore: StreamVec<'s, T, S>,
-    /// When to save; on one worker.
+    /// When to save; on every worker.
     pub barriers: StreamVec<'s, T, Barrier>,
 }
 
@@ -197,7 +197,7 @@ fn build<'s, M: Machine>(
     let mut recovery = durable.map(|durable| {
         let route_key = Rc::clone(&saved_key);
         let exchange = Exchange::new(move |saved: &M::Saved| route(&route_key(saved)));
-        (builder.new_input(durable.restore, exchange), builder.new_input(durable.barriers.broadcast(), Pipeline))
+        (builder.new_input(durable.restore, exchange), builder.new_input(durable.barriers, Pipeline))
     });
     // Without a capability nothing is pending, so that a frontier that moves is of no interest.
     for input in 0..if is_durable { 4 } else { 2 } {

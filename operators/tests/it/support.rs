@@ -101,7 +101,7 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
         spread(&work.ticks, &mut mine, &mut feeds, |feed| &mut feed.ticks);
         spread(&work.bids, &mut mine, &mut feeds, |feed| &mut feed.bids);
         spread(&work.rules, &mut mine, &mut feeds, |feed| &mut feed.rules);
-        spread(&work.barriers, &mut mine, &mut feeds, |feed| &mut feed.barriers);
+        spread(&work.barriers, &mut || true, &mut feeds, |feed| &mut feed.barriers);
         spread(&work.minutes, &mut mine, &mut feeds, |feed| &mut feed.minutes);
         if let Some((t, rows)) = &work.sealed {
             let rows: Vec<_> = rows.iter().map(|row| (*t, (*row, *t, 1))).collect();

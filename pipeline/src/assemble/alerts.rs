@@ -9,15 +9,33 @@ use model::time::MINUTE_MS;
 use model::{Alert, AlertState, Anomaly, T};
 
 /// Every alert within retention, withdrawn ones included.
-pub(super) struct Alerts {
+pub(crate) struct Alerts {
     retention_ms: i64,
     by_id: BTreeMap<u64, Alert>,
     pruned_t: T,
 }
 
 impl Alerts {
-    pub(super) fn new(retention_ms: i64) -> Self {
-        Self { retention_ms, by_id: BTreeMap::new(), pruned_t: 0 }
+    /// `known`: the alerts of a life before, each as it stood then.
+    pub(crate) fn new(retention_ms: i64, known: Vec<Alert>) -> Self {
+        let by_id = known.into_iter().map(|alert| (alert.anomaly.id, alert)).collect();
+        Self { retention_ms, by_id, pruned_t: 0 }
+    }
+
+    /// Every alert within retention, as it stands.
+    pub(super) fn all(&self) -> Vec<Alert> {
+        self.by_id.values().cloned().collect()
+    }
+
+    /// Takes what operators that begin with saved bars say is anomalous: only what was not known is news.
+    pub(super) fn compare(&mut self, t: T, updates: Vec<(Anomaly, isize)>) -> Vec<Alert> {
+        let stands = |anomaly: &Anomaly| {
+            self.by_id.get(&anomaly.id).is_some_and(|alert| {
+                alert.state != AlertState::Withdrawn && alert.anomaly == *anomaly
+            })
+        };
+        let news = updates.into_iter().filter(|(anomaly, _)| !stands(anomaly)).collect();
+        self.apply(t, news)
     }
 
     /// Applies the updates of one T and returns the alerts that changed, by id.
@@ -94,7 +112,7 @@ mod tests {
 
     #[test]
     fn an_alert_is_raised_revised_withdrawn_and_raised_again() {
-        let mut alerts = Alerts::new(1_000_000);
+        let mut alerts = Alerts::new(1_000_000, Vec::new());
         let mut step = |t, updates: &[(i64, isize)]| {
             let updates = updates.iter().map(|(value, diff)| (anomaly(*value), *diff)).collect();
             let changed = alerts.apply(t, updates);
@@ -109,7 +127,7 @@ mod tests {
 
     #[test]
     fn alerts_past_retention_are_forgotten() {
-        let mut alerts = Alerts::new(1_000_000);
+        let mut alerts = Alerts::new(1_000_000, Vec::new());
         alerts.apply(70_000, vec![(anomaly(7), 1)]);
         alerts.apply(5_000_000, vec![]);
         assert!(alerts.by_id.is_empty());

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use model::batch::Counts;
 use model::{Anomaly, BarRow, Batch, Correlation, DeadLetter, Kpi, LiveBid, Notice, PartitionId, Rule, T, TickRow};
 
+use operators::keyed::Barrier;
+
 use super::alerts::Alerts;
 use super::changes::changes;
 use crate::bind::Bound;
@@ -25,6 +27,10 @@ pub(super) struct Moment {
     pub(super) correlations: Vec<(Correlation, isize)>,
     pub(super) bids: Vec<(LiveBid, isize)>,
     pub(super) rules: Vec<(Rule, isize)>,
+    /// State is saved after this T.
+    pub(super) barrier: Option<Barrier>,
+    /// This T is what was saved.
+    pub(super) saved: bool,
 }
 
 impl Moment {
@@ -36,6 +42,8 @@ impl Moment {
         self.dead_letters.append(&mut bound.dead_letters);
         self.counts.received += bound.received;
         self.counts.dead_letters += bound.refused;
+        self.barrier = self.barrier.max(bound.barrier);
+        self.saved |= bound.saved;
     }
 
     /// Adds a later moment.
@@ -52,6 +60,8 @@ impl Moment {
         self.correlations.append(&mut later.correlations);
         self.bids.append(&mut later.bids);
         self.rules.append(&mut later.rules);
+        self.barrier = self.barrier.max(later.barrier);
+        self.saved |= later.saved;
     }
 
     pub(super) fn is_minted(&self) -> bool {
@@ -75,7 +85,7 @@ impl Moment {
             ticks: self.ticks.into(),
             bars: changes(self.bars, |row| row.key),
             kpis: changes(self.kpis, model::Kpi::key),
-            alerts: alerts.apply(t, self.anomalies),
+            alerts: if self.saved { alerts.compare(t, self.anomalies) } else { alerts.apply(t, self.anomalies) },
             correlations: changes(self.correlations, model::Correlation::key),
             bids: changes(self.bids, |bid| bid.bid.clone()),
             rules: changes(self.rules, |rule| rule.rule.clone()),

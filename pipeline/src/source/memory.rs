@@ -12,8 +12,9 @@ use model::{Names, PartitionId};
 use parking_lot::Mutex;
 
 use super::{Behind, Chunk, Connector, Next, Partition, Source};
-use crate::Error;
+use crate::status::TopicPartition;
 use crate::wake::Bell;
+use crate::{Error, recovery};
 
 /// A shared log. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +22,7 @@ pub struct Replay {
     prefix: Arc<str>,
     names: Arc<Names>,
     log: Arc<Mutex<Log>>,
+    start: BTreeMap<PartitionId, usize>,
 }
 
 #[derive(Default)]
@@ -40,7 +42,12 @@ struct Lane {
 impl Replay {
     /// An empty log; topics are ours under `prefix`, as on a broker.
     pub fn new(prefix: &str, names: Arc<Names>) -> Self {
-        Self { prefix: prefix.into(), names, log: Arc::default() }
+        Self { prefix: prefix.into(), names, log: Arc::default(), start: BTreeMap::new() }
+    }
+
+    /// The register of names that goes with the log.
+    pub fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.names)
     }
 
     /// Appends a record and returns its offset. A topic that is not ours to read is refused.
@@ -65,6 +72,30 @@ impl Replay {
         log.bells.iter().for_each(|bell| bell.ring());
     }
 
+    /// Reading begins at these offsets; elsewhere with the first record.
+    pub(crate) fn start_at(&mut self, start: &BTreeMap<TopicPartition, i64>) {
+        let start = start.iter().map(|((topic, partition), offset)| {
+            (PartitionId::new(topic, *partition), usize::try_from(*offset).unwrap_or(0))
+        });
+        self.start = start.collect();
+        let mut log = self.log.lock();
+        (log.closed, log.bells) = (false, Vec::new());
+    }
+
+    /// Whether everything from `start` up to `reach` is there.
+    pub(crate) fn verify(
+        &self,
+        start: &BTreeMap<TopicPartition, i64>,
+        reach: &BTreeMap<TopicPartition, i64>,
+    ) -> Result<(), Error> {
+        let log = self.log.lock();
+        for (partition, reach) in reach {
+            let found = log.partitions.get(partition).map(|lane| (0, lane.records.len() as i64));
+            recovery::judge(partition, start.get(partition).copied().unwrap_or(0), *reach, found)?;
+        }
+        Ok(())
+    }
+
     fn lane(&self, topic: &str, partition: i32) -> Result<Lane, Error> {
         let kind = TopicKind::of(&self.prefix, topic)
             .ok_or_else(|| Error::Config(format!("topic {topic} is none of {}'s", self.prefix)))?;
@@ -80,7 +111,7 @@ impl Replay {
 impl Connector for Replay {
     fn open(&self, worker: usize, peers: usize, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error> {
         self.log.lock().bells.push(bell);
-        Ok(Box::new(Share { log: Arc::clone(&self.log), worker, peers, read: BTreeMap::new() }))
+        Ok(Box::new(Share { log: Arc::clone(&self.log), worker, peers, read: self.start.clone() }))
     }
 
     fn close(&self) {

@@ -14,7 +14,7 @@ use crate::support::{START_MS, World, tick, topic, within};
 const ZONES: [&str; 3] = ["PJM", "NYISO", "MUMBAI"];
 
 /// Ticks, corrections, withdrawals, duplicates, late and corrupt records, over three zones and six partitions.
-fn fill(replay: &Replay, seed: u64, records: usize) {
+pub(crate) fn fill(replay: &Replay, seed: u64, records: usize) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let rule = br#"{"rule":"spike","kind":"z_score","threshold_milli":2000,"window_bars":5,"severity":"warning"}"#;
     replay.append("optibid.rules", 0, START_MS, rule.to_vec()).unwrap();

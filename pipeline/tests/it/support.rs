@@ -8,7 +8,8 @@ use model::wire::{TopicKind, WireTick};
 use model::{Batch, Names, Zones};
 use parking_lot::Mutex;
 use pipeline::handle::{Feed, Handle, Parts, Pipeline};
-use pipeline::{BatchQueue, Binding, Clock, Config, Metrics, Replay, Shutdown};
+use pipeline::binding::memory::Memory;
+use pipeline::{BatchQueue, Clock, Config, Durable, Error, Log, Metrics, Replay, Shutdown};
 
 /// Nothing here takes this long, unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -56,7 +57,7 @@ pub(crate) struct World {
     pub(crate) zones: Zones,
     pub(crate) names: Arc<Names>,
     pub(crate) kept: Kept,
-    pub(crate) bindings: Arc<Mutex<Vec<Binding>>>,
+    pub(crate) log: Memory,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -70,7 +71,7 @@ impl World {
             zones: Zones::built_in(),
             names: Arc::default(),
             kept: Kept::default(),
-            bindings: Arc::default(),
+            log: Memory::default(),
             shutdown: Shutdown::new(),
         }
     }
@@ -84,23 +85,33 @@ impl World {
     }
 
     pub(crate) fn start_with(&self, feed: Feed, more: Vec<Box<dyn BatchQueue>>) -> Handle {
+        self.try_start(feed, more, Some(Box::new(self.log.clone())), None).unwrap()
+    }
+
+    pub(crate) fn try_start(
+        &self,
+        feed: Feed,
+        more: Vec<Box<dyn BatchQueue>>,
+        log: Option<Box<dyn Log>>,
+        durable: Option<Durable>,
+    ) -> Result<Handle, Error> {
         if std::env::var_os("RUST_LOG").is_some() {
             // The second test of a run finds it installed.
             let _ = pipeline::telemetry::init(&self.config.log);
         }
         let mut queues: Vec<Box<dyn BatchQueue>> = vec![Box::new(self.kept.clone())];
         queues.extend(more);
-        let bindings = Arc::clone(&self.bindings);
         let parts = Parts {
             feed,
             queues,
-            on_binding: Some(Box::new(move |binding| bindings.lock().push(binding.clone()))),
+            log,
+            durable,
             written: None,
             limits: model::snapshot::Limits::default(),
             metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
         };
         let (config, operators) = (self.config.clone(), self.operators.clone());
-        Pipeline::start(config, operators, self.zones.clone(), Arc::clone(&self.names), parts, &self.shutdown).unwrap()
+        Pipeline::start(config, operators, self.zones.clone(), Arc::clone(&self.names), parts, &self.shutdown)
     }
 
     pub(crate) fn batches(&self) -> Vec<Arc<Batch>> {
@@ -115,7 +126,7 @@ impl World {
     /// Offsets bound, of all partitions (which start at 0).
     pub(crate) fn bound(&self) -> u64 {
         let mut last = std::collections::BTreeMap::new();
-        self.bindings.lock().iter().for_each(|binding| last.extend(binding.offsets.clone()));
+        self.log.bindings().iter().for_each(|binding| last.extend(binding.offsets.clone()));
         last.values().map(|offset| offset.unsigned_abs()).sum()
     }
 }

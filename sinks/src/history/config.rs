@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use model::humane::Span;
 use object_store::ObjectStore;
-use object_store::aws::AmazonS3Builder;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
@@ -57,13 +55,6 @@ impl Config {
 
     /// The object store and the path in it where tables begin. A folder is made if it is missing.
     pub fn open(&self) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
-        if let Some(rest) = self.root.strip_prefix("s3://") {
-            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build()?;
-            return Ok((Arc::new(store), Path::from(prefix)));
-        }
-        std::fs::create_dir_all(&self.root)
-            .map_err(|error| Error::Config(format!("cannot make history folder {:?}: {error}", self.root)))?;
-        Ok((Arc::new(LocalFileSystem::new_with_prefix(&self.root)?), Path::default()))
+        crate::objects::open(&self.root)
     }
 }

@@ -89,7 +89,8 @@ impl Discovery {
                 let Some(partition) = self.register(topic.name(), partition.id(), kind) else { continue };
                 let (low, high) = self.client.fetch_watermarks(&partition.topic, partition.partition, TIMEOUT)?;
                 let latest = self.common.section.start == Start::Latest && !self.settled && kind != TopicKind::Rules;
-                let start = if latest { high } else { low };
+                let known = self.common.start.get(&(Arc::clone(&partition.topic), partition.partition));
+                let start = known.copied().unwrap_or(if latest { high } else { low });
                 self.common.ends.begin(&partition, start, high);
                 found.push(Assignment { partition, start });
             }

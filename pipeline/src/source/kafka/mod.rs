@@ -17,6 +17,7 @@ mod gap;
 mod reader;
 mod share;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,7 +34,8 @@ use crate::Error;
 use crate::config;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
-use crate::status::{Positions, SourceStatus};
+use crate::recovery;
+use crate::status::{Positions, SourceStatus, TopicPartition};
 use crate::wake::Bell;
 use discovery::Discovery;
 use reader::Reader;
@@ -58,6 +60,8 @@ struct Common {
     positions: Arc<Positions>,
     /// The broker's ends of partitions, as far as known.
     ends: Ends,
+    /// Where reading of known partitions begins.
+    start: BTreeMap<TopicPartition, i64>,
     stop: Shutdown,
 }
 
@@ -115,6 +119,7 @@ impl Kafka {
         status: &Arc<SourceStatus>,
         metrics: &Metrics,
         positions: &Arc<Positions>,
+        start: &BTreeMap<TopicPartition, i64>,
     ) -> Result<Self, Error> {
         let common = Arc::new(Common {
             section: section.clone(),
@@ -124,6 +129,7 @@ impl Kafka {
             metrics: metrics.clone(),
             positions: Arc::clone(positions),
             ends: Ends::default(),
+            start: start.clone(),
             stop: Shutdown::new(),
         });
         let discovery = Discovery::connect(&common)?;
@@ -141,6 +147,39 @@ pub fn check(section: &config::Kafka) -> Result<usize, Error> {
     let client: BaseConsumer = client(section, "check").create().map_err(Error::kafka("check the broker"))?;
     let metadata = client.fetch_metadata(None, Duration::from_secs(10)).map_err(Error::kafka("check the broker"))?;
     Ok(metadata.topics().iter().filter(|topic| TopicKind::of(&section.prefix, topic.name()).is_some()).count())
+}
+
+/// Whether the broker still has every record from `start` up to `reach`. Waits for a broker that does not answer.
+pub(crate) fn verify(
+    section: &config::Kafka,
+    start: &BTreeMap<TopicPartition, i64>,
+    reach: &BTreeMap<TopicPartition, i64>,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    if reach.is_empty() {
+        return Ok(());
+    }
+    let client: BaseConsumer = client(section, "verify").create().map_err(Error::kafka("set up kafka client"))?;
+    let mut told = false;
+    for (partition, reach) in reach {
+        let found = loop {
+            use rdkafka::types::RDKafkaErrorCode::{UnknownPartition, UnknownTopicOrPartition};
+            match client.fetch_watermarks(&partition.0, partition.1, Duration::from_secs(5)) {
+                Ok(found) => break Some(found),
+                Err(error) => match error.rdkafka_error_code() {
+                    Some(UnknownPartition | UnknownTopicOrPartition) => break None,
+                    _ if shutdown.is_stopping() => return Err(Error::kafka("look at the topics")(error)),
+                    _ if !told => {
+                        told = true;
+                        tracing::warn!(%error, "looking at the topics: trying on");
+                    }
+                    _ => std::thread::sleep(Duration::from_millis(100)),
+                },
+            }
+        };
+        recovery::judge(partition, start.get(partition).copied().unwrap_or(0), *reach, found)?;
+    }
+    Ok(())
 }
 
 impl Connector for Kafka {

@@ -1,0 +1,261 @@
+//! The log of bindings on Kafka: topic `<prefix>.bindings`, one partition, one transaction a group of bindings.
+//!
+//! * The transactional id is the pipeline's: whoever takes over first fences (the broker ends an older instance's
+//!   transaction and refuses its next), and reads only then. So what is read is all there will ever be from before.
+//! * A message is a group: `{"v":1,"bindings":[{"t":…,"offsets":{"optibid.ticks.pjm/0":17}}]}`.
+//! * A transaction that fails for a while is tried again, the same group: readers see committed groups only.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Names, T};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+
+use super::{Binding, Log};
+use crate::Error;
+use crate::config;
+use crate::shutdown::Shutdown;
+
+const VERSION: u32 = 1;
+const TIMEOUT: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Serialize, Deserialize)]
+struct Group {
+    v: u32,
+    bindings: Vec<Named>,
+}
+
+/// A binding with the names of partitions.
+#[derive(Serialize, Deserialize)]
+struct Named {
+    t: T,
+    offsets: BTreeMap<String, i64>,
+}
+
+/// The log on a real broker.
+pub struct Kafka {
+    section: config::Kafka,
+    topic: String,
+    names: Arc<Names>,
+    producer: FutureProducer,
+    /// Last T and offset of the groups in the log, for trimming.
+    groups: VecDeque<(T, i64)>,
+    trimmed: i64,
+    shutdown: Shutdown,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Kafka {
+    /// Prepares; the broker is not asked yet.
+    pub fn new(section: &config::Kafka, names: &Arc<Names>, shutdown: &Shutdown) -> Result<Self, Error> {
+        let topic = format!("{}.bindings", section.prefix);
+        let mut settings = client(section, "bindings");
+        settings
+            .set("transactional.id", &topic)
+            .set("transaction.timeout.ms", "30000")
+            .set("linger.ms", "0")
+            .set("acks", "all");
+        let producer = settings.create().map_err(Error::kafka("set up the log of bindings"))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self {
+            section: section.clone(),
+            topic,
+            names: Arc::clone(names),
+            producer,
+            groups: VecDeque::new(),
+            trimmed: 0,
+            shutdown: shutdown.clone(),
+            runtime,
+        })
+    }
+
+    /// Does it until it succeeds, fails for good, or the program stops.
+    fn persist<R>(&self, what: &str, mut attempt: impl FnMut() -> Result<R, KafkaError>) -> Result<R, Error> {
+        let mut told = false;
+        loop {
+            match attempt() {
+                Ok(done) => return Ok(done),
+                Err(error) if is_taken_over(&error) => return Err(Error::TakenOver),
+                Err(error) if !is_transient(&error) || self.shutdown.is_stopping() => {
+                    return Err(Error::kafka(what)(error));
+                }
+                Err(error) if !told => {
+                    told = true;
+                    tracing::warn!(%error, "{what}: trying on");
+                }
+                Err(_) => {}
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn create_topic(&self) -> Result<(), Error> {
+        let admin: AdminClient<DefaultClientContext> =
+            client(&self.section, "bindings-admin").create().map_err(Error::kafka("set up the log of bindings"))?;
+        let replication = TopicReplication::Fixed(self.section.bindings_replication);
+        // Trimmed by us, by what checkpoints need: never by age.
+        let topic = NewTopic::new(&self.topic, 1, replication).set("cleanup.policy", "delete").set("retention.ms", "-1");
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+        self.persist("make the topic of bindings", || {
+            let made = self.runtime.block_on(admin.create_topics([&topic], &options))?;
+            match made.into_iter().next() {
+                Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => Err(KafkaError::AdminOp(code)),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Every group in the log, with its offset.
+    fn read(&self) -> Result<Vec<(i64, Group)>, Error> {
+        let mut settings = client(&self.section, "bindings-reader");
+        settings
+            .set("group.id", format!("{}-bindings", self.section.prefix))
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .set("fetch.wait.max.ms", "10");
+        let failed = || Error::kafka("read the log of bindings");
+        let consumer: BaseConsumer = settings.create().map_err(failed())?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, 0, Offset::Beginning).map_err(failed())?;
+        consumer.assign(&list).map_err(failed())?;
+        let mut groups = Vec::new();
+        loop {
+            let message = self.persist("read the log of bindings", || match consumer.poll(TIMEOUT) {
+                None => Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
+                Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
+                Some(Err(error)) => Err(error),
+                Some(Ok(message)) => Ok(Some(message)),
+            })?;
+            let Some(message) = message else { return Ok(groups) };
+            let (offset, bytes) = (message.offset(), message.payload().unwrap_or_default());
+            let group: Group = serde_json::from_slice(bytes)
+                .map_err(|error| Error::Checkpoint(format!("binding at offset {offset} of {}: {error}", self.topic)))?;
+            if group.v > VERSION {
+                let v = group.v;
+                return Err(Error::Checkpoint(format!("bindings of form {v} in {}: run a newer program", self.topic)));
+            }
+            groups.push((offset, group));
+        }
+    }
+
+    fn binding(&self, named: Named) -> Result<Binding, Error> {
+        let mut offsets = BTreeMap::new();
+        for (name, offset) in named.offsets {
+            let parts = name.rsplit_once('/').and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)));
+            let (topic, partition): (&str, i32) =
+                parts.ok_or_else(|| Error::Checkpoint(format!("{}: {name:?} is no partition", self.topic)))?;
+            let id = self.names.partition(topic, partition).map_err(|other| {
+                Error::Checkpoint(format!("partitions {name} and {other} share a hash"))
+            })?;
+            offsets.insert(id, offset);
+        }
+        Ok(Binding { t: named.t, offsets })
+    }
+
+    fn named(&self, binding: &Binding) -> Named {
+        let offsets = binding.offsets.iter().filter_map(|(id, offset)| {
+            let (topic, partition) = self.names.partition_name(*id)?;
+            Some((format!("{topic}/{partition}"), *offset))
+        });
+        Named { t: binding.t, offsets: offsets.collect() }
+    }
+
+    /// One group in one transaction.
+    fn commit(&self, bytes: &[u8]) -> Result<i64, KafkaError> {
+        self.producer.begin_transaction()?;
+        let sent = self.producer.send_result(FutureRecord::<(), [u8]>::to(&self.topic).partition(0).payload(bytes));
+        let delivery = sent.map_err(|(error, _)| error)?;
+        // Committing flushes; one that takes too long goes on where it was.
+        loop {
+            match self.producer.commit_transaction(TIMEOUT) {
+                Ok(()) => break,
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && !self.shutdown.is_stopping() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let delivered = self.runtime.block_on(delivery);
+        Ok(delivered.ok().and_then(Result::ok).map_or(-1, |delivered| delivered.offset))
+    }
+}
+
+impl Log for Kafka {
+    fn take_over(&mut self, from: T) -> Result<Vec<Binding>, Error> {
+        self.create_topic()?;
+        self.persist("take the pipeline over", || self.producer.init_transactions(TIMEOUT))?;
+        let mut bindings = Vec::new();
+        for (offset, group) in self.read()? {
+            self.groups.extend(group.bindings.last().map(|last| (last.t, offset)));
+            for named in group.bindings {
+                let binding = self.binding(named)?;
+                bindings.extend((binding.t > from).then_some(binding));
+            }
+        }
+        Ok(bindings)
+    }
+
+    fn append(&mut self, bindings: &[Binding]) -> Result<(), Error> {
+        let Some(last_t) = bindings.last().map(|last| last.t) else { return Ok(()) };
+        let group = Group { v: VERSION, bindings: bindings.iter().map(|binding| self.named(binding)).collect() };
+        let bytes = serde_json::to_vec(&group).expect("bindings have string keys and whole numbers only");
+        let offset = self.persist("write bindings", || {
+            self.commit(&bytes).inspect_err(|_| {
+                // Whatever became of it, the next attempt begins anew. An abort that fails shows there.
+                let _ = self.producer.abort_transaction(TIMEOUT);
+            })
+        })?;
+        if offset >= 0 {
+            self.groups.push_back((last_t, offset));
+        }
+        Ok(())
+    }
+
+    fn trim(&mut self, t: T) -> Result<(), Error> {
+        let mut before = None;
+        while self.groups.front().is_some_and(|(last_t, _)| *last_t <= t) {
+            before = self.groups.pop_front().map(|(_, offset)| offset + 1);
+        }
+        let Some(before) = before.filter(|before| *before > self.trimmed) else { return Ok(()) };
+        let admin: AdminClient<DefaultClientContext> =
+            client(&self.section, "bindings-admin").create().map_err(Error::kafka("trim the log of bindings"))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, 0, Offset::Offset(before)).map_err(Error::kafka("trim bindings"))?;
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+        self.runtime.block_on(admin.delete_records(&list, &options)).map_err(Error::kafka("trim the log of bindings"))?;
+        self.trimmed = before;
+        Ok(())
+    }
+}
+
+fn client(section: &config::Kafka, role: &str) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", &section.bootstrap).set("client.id", format!("optibid-{role}")).set("log_level", "4");
+    for (key, value) in &section.options.0 {
+        client.set(key, value);
+    }
+    client
+}
+
+fn is_taken_over(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
+    let code = match error {
+        KafkaError::Transaction(error) => Some(error.code()),
+        error => error.rdkafka_error_code(),
+    };
+    code.is_some_and(|code| matches!(code, Fenced | InvalidProducerEpoch | ProducerFenced))
+}
+
+fn is_transient(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(error) => !error.is_fatal(),
+        error => error.rdkafka_error_code() != Some(RDKafkaErrorCode::Fatal),
+    }
+}

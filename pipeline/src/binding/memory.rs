@@ -1,0 +1,68 @@
+//! A log of bindings in memory: for tests, and the double of the crash harness.
+//!
+//! It outlives the pipeline that writes to it, like a topic does, and fences like one: an instance that has been
+//! taken over cannot append. Cheap to clone: all clones of one log share what is in it.
+
+use std::sync::Arc;
+
+use model::T;
+use parking_lot::Mutex;
+
+use super::{Binding, Log};
+use crate::Error;
+
+#[derive(Debug, Default)]
+struct Shared {
+    bindings: Vec<Binding>,
+    /// Counts the instances that took over.
+    epoch: u64,
+}
+
+/// One instance's way to the log.
+#[derive(Debug, Default)]
+pub struct Memory {
+    shared: Arc<Mutex<Shared>>,
+    epoch: u64,
+}
+
+impl Clone for Memory {
+    /// Another instance's way to the same log.
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), epoch: 0 }
+    }
+}
+
+impl Memory {
+    /// Every binding in the log.
+    pub fn bindings(&self) -> Vec<Binding> {
+        self.shared.lock().bindings.clone()
+    }
+
+    /// Puts bindings into the log as they are.
+    pub fn fill(&self, bindings: impl IntoIterator<Item = Binding>) {
+        self.shared.lock().bindings.extend(bindings);
+    }
+}
+
+impl Log for Memory {
+    fn take_over(&mut self, from: T) -> Result<Vec<Binding>, Error> {
+        let mut shared = self.shared.lock();
+        shared.epoch += 1;
+        self.epoch = shared.epoch;
+        Ok(shared.bindings.iter().filter(|binding| binding.t > from).cloned().collect())
+    }
+
+    fn append(&mut self, bindings: &[Binding]) -> Result<(), Error> {
+        let mut shared = self.shared.lock();
+        if shared.epoch != self.epoch {
+            return Err(Error::TakenOver);
+        }
+        shared.bindings.extend_from_slice(bindings);
+        Ok(())
+    }
+
+    fn trim(&mut self, t: T) -> Result<(), Error> {
+        self.shared.lock().bindings.retain(|binding| binding.t > t);
+        Ok(())
+    }
+}

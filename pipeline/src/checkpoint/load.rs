@@ -1,0 +1,181 @@
+//! Reads checkpoints: finds the newest that is whole, and says what is wrong with those that are not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::{Alert, BarRow, BidEvent, LocationName, Names, SeriesKey, Snapshot, T};
+use object_store::{ObjectStore, ObjectStoreExt};
+use operators::bars::{SavedMinute, open_from_ms};
+use operators::rules::SavedRule;
+
+use super::codec::{self, Wrong, parse};
+use super::manifest::{File, Kind, Manifest, checksum};
+use super::writer::JoinAll;
+use super::{Store, reach_ms};
+use crate::Error;
+
+/// A checkpoint in the store, whole or not.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Its T.
+    pub t: T,
+    /// Its manifest, or what is wrong with it.
+    pub manifest: Result<Manifest, String>,
+}
+
+/// Every checkpoint in the store, newest first.
+pub async fn list(store: &Store) -> Result<Vec<Checkpoint>, Error> {
+    let failed = |error| Error::checkpoint("list checkpoints", error);
+    let listed = store.store.list_with_delimiter(Some(&store.root)).await.map_err(failed)?;
+    let mut found: Vec<_> =
+        listed.objects.iter().filter_map(|object| Some((Manifest::t_of(&object.location)?, &object.location))).collect();
+    found.sort_by_key(|(t, _)| std::cmp::Reverse(*t));
+    let mut checkpoints = Vec::new();
+    for (t, path) in found {
+        let bytes = async { store.store.get(path).await?.bytes().await }.await;
+        let bytes = bytes.map_err(|error| Error::checkpoint(format!("read {path}"), error))?;
+        checkpoints.push(Checkpoint { t, manifest: Manifest::decode(&bytes) });
+    }
+    Ok(checkpoints)
+}
+
+/// Everything that a checkpoint holds.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Bars, names, counts and alerts of the current state.
+    pub(crate) snapshot: Snapshot,
+    pub(crate) alerts: Vec<Alert>,
+    pub(crate) minutes: Vec<SavedMinute>,
+    pub(crate) bids: Vec<BidEvent>,
+    pub(crate) rules: Vec<SavedRule>,
+    /// Minute bars that operators look back at and whose records are gone.
+    pub(crate) sealed_bars: Vec<BarRow>,
+}
+
+impl Recovered {
+    /// Rows read, for people.
+    pub fn rows(&self) -> usize {
+        self.manifest.files.iter().map(|file| file.rows).sum()
+    }
+}
+
+/// The newest checkpoint that is whole; `None` when there is none at all. One that is damaged is named in the log and
+/// passed over; if none is whole that is an error, for the numbers cannot be made again silently.
+pub async fn newest(
+    store: &Store,
+    operators: &operators::Config,
+    limits: model::snapshot::Limits,
+    names: &Arc<Names>,
+) -> Result<Option<Recovered>, Error> {
+    let all = list(store).await?;
+    let mut last_wrong = None;
+    for Checkpoint { t, manifest } in all {
+        let loaded = match manifest {
+            Ok(manifest) => load(store, manifest, operators, limits).await,
+            Err(wrong) => Err(wrong),
+        };
+        match loaded {
+            Ok(recovered) => {
+                recovered.snapshot.names.values().for_each(|name| names.learn(name));
+                return Ok(Some(recovered));
+            }
+            // A newer program wrote it: the older ones would be a step back in time.
+            Err(wrong) if wrong.contains("run a newer one") => {
+                return Err(Error::Checkpoint(format!("checkpoint {t}: {wrong}")));
+            }
+            Err(wrong) => {
+                tracing::error!(t, "checkpoint is not whole and is passed over: {wrong}");
+                last_wrong = Some((t, wrong));
+            }
+        }
+    }
+    match last_wrong {
+        None => Ok(None),
+        Some((t, wrong)) => Err(Error::Checkpoint(format!(
+            "no checkpoint is whole (the oldest, {t}: {wrong}): put one back from a backup, or move the folder away to \
+             begin with the topics' first records"
+        ))),
+    }
+}
+
+/// Reads and checks every file of a checkpoint.
+async fn load(
+    store: &Store,
+    manifest: Manifest,
+    operators: &operators::Config,
+    limits: model::snapshot::Limits,
+) -> Result<Recovered, Wrong> {
+    let mut minutes: BTreeMap<(SeriesKey, i64), SavedMinute> = BTreeMap::new();
+    let (mut bids, mut rules) = (BTreeMap::new(), BTreeMap::new());
+    let (mut bars, mut alerts, mut names): (Vec<(T, BarRow)>, Vec<Alert>, Vec<LocationName>) = Default::default();
+    for file in &manifest.files {
+        let bytes = read(store, file).await?;
+        let named = |wrong: Wrong| format!("{}: {wrong}", file.path);
+        match file.kind {
+            Kind::Ticks => {
+                let read = codec::decode_minutes(bytes).map_err(named)?;
+                minutes.extend(read.into_iter().map(|minute| ((minute.series, minute.start_ms), minute)));
+            }
+            Kind::Bars => bars.append(&mut codec::decode_bars(bytes).map_err(named)?),
+            Kind::Records | Kind::State => codec::decode_texts(bytes, |table, row| {
+                match table {
+                    "bids" => {
+                        let bid: BidEvent = parse(row)?;
+                        bids.insert(bid.bid.clone(), bid);
+                    }
+                    "rules" => {
+                        let rule: SavedRule = parse(row)?;
+                        rules.insert(rule.0.rule.clone(), rule);
+                    }
+                    "alerts" => alerts.push(parse(row)?),
+                    "names" => names.push(parse(row)?),
+                    "latest" => bars.push(parse(row)?),
+                    other => return Err(format!("no table {other:?}")),
+                }
+                Ok(())
+            })
+            .map_err(named)?,
+        }
+    }
+    let t_ms = i64::try_from(manifest.t).unwrap_or(i64::MAX);
+    let horizon_ms = t_ms.saturating_sub(reach_ms(operators));
+    let is_sealed = |row: &BarRow| {
+        row.key.granularity == model::Granularity::M1
+            && row.key.start_ms < open_from_ms(operators, row.key.series.market, t_ms)
+    };
+    let mut snapshot = Snapshot::new(limits);
+    snapshot.load(manifest.t, bars, names, alerts.clone(), manifest.counts);
+    // Whatever operators look back at: the bars within reach, and the newest of each series whatever its age.
+    let newest = |row: &BarRow| snapshot.latest.get(&row.key.series).is_some_and(|(_, latest)| latest.key == row.key);
+    let sealed_bars = snapshot
+        .bars
+        .values()
+        .map(|(_, row)| *row)
+        .filter(|row| is_sealed(row) && (row.key.start_ms >= horizon_ms || newest(row)))
+        .collect();
+    Ok(Recovered {
+        snapshot,
+        alerts,
+        minutes: minutes.into_values().collect(),
+        bids: bids.into_values().collect(),
+        rules: rules.into_values().collect(),
+        sealed_bars,
+        manifest,
+    })
+}
+
+async fn read(store: &Store, file: &File) -> Result<Bytes, Wrong> {
+    let path = store.root.clone().join_all(&file.path);
+    let got = async { store.store.get(&path).await?.bytes().await }.await;
+    let bytes = got.map_err(|error| match error {
+        object_store::Error::NotFound { .. } => format!("{} is missing", file.path),
+        other => format!("{}: {other}", file.path),
+    })?;
+    if bytes.len() as u64 != file.bytes || checksum(&bytes) != file.xxh3 {
+        return Err(format!("{} is damaged: its length or checksum does not match", file.path));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,117 @@
+//! Checkpoints: the state at one T, in an object store, so that a restart is short and may have another size.
+//!
+//! ```text
+//! each worker ─ Shard ─┐                      ┌─ worker-N-*.parquet, then worker-N.json ("mine is whole")
+//! fanout ───── Cut ────┴─► Writer (a thread) ─┴─ bars.parquet, state.parquet ─► every sink has written T ─► manifest
+//! ```
+//!
+//! * A checkpoint is its manifest: written last, once every file is there and every sink has safely written up to T.
+//!   So nobody ever needs a T from before a manifest, and what is left half written is never looked at.
+//! * Files are written once and listed by every manifest that needs them: minutes that take no more records are bars
+//!   for good, and only minutes that changed since the barrier before are written again.
+//! * Nothing downstream of the bars is stored: operators say it again (`operators::DurableInputs`).
+//! * Every file has its length and checksum in the manifest, the manifest has its own. What does not match is named and
+//!   the checkpoint before is taken, never half of one.
+
+mod bars;
+mod codec;
+mod load;
+mod manifest;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::humane::Span;
+use model::{Alert, PartitionId, Snapshot, T};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+pub use load::{Checkpoint, Recovered, list, newest};
+pub use manifest::{File, Kind, Manifest};
+pub(crate) use writer::{Plan, Writer};
+
+use crate::Error;
+
+/// The `[checkpoint]` section.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Whether state outlives the program. Needs a real broker.
+    pub enabled: bool,
+    /// A folder, or `s3://bucket/prefix` with the usual AWS environment; empty: `checkpoints` in the data folder.
+    pub root: String,
+    /// Time between two checkpoints, in T.
+    pub interval: Span,
+    /// Checkpoints kept.
+    pub keep: usize,
+    /// Every so many checkpoints everything is written, so that a restart has few files to read.
+    pub all_every: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { enabled: false, root: String::new(), interval: Span::from_millis(60_000), keep: 3, all_every: 32 }
+    }
+}
+
+impl Config {
+    /// Refuses values that cannot work.
+    pub fn validate(&self, operators: &operators::Config) -> Result<(), Error> {
+        let refresh_ms = operators.correlations.refresh.millis().max(1);
+        let interval_ms = self.interval.millis();
+        if interval_ms == 0 || !interval_ms.is_multiple_of(refresh_ms) {
+            return Err(Error::Config(format!(
+                "checkpoint.interval must be a multiple of operators.correlations.refresh ({refresh_ms} ms)"
+            )));
+        }
+        if self.keep == 0 || self.all_every == 0 {
+            return Err(Error::Config("checkpoint.keep and checkpoint.all_every must be at least 1".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Opens the store; makes a local folder if it is missing.
+    pub fn open(&self) -> Result<Store, Error> {
+        let (store, root) =
+            sinks::objects::open(&self.root).map_err(|error| Error::checkpoint("open the checkpoints", error))?;
+        Ok(Store { store, root })
+    }
+}
+
+/// Where checkpoints are.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The object store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The folder in it.
+    pub root: Path,
+}
+
+impl Store {
+    /// In memory: for tests.
+    pub fn in_memory() -> Self {
+        Self { store: Arc::new(object_store::memory::InMemory::new()), root: Path::default() }
+    }
+}
+
+/// What the fanout knows at a barrier.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    pub(crate) t: T,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) alerts: Vec<Alert>,
+    pub(crate) bound: BTreeMap<PartitionId, i64>,
+}
+
+/// How far back operators look for minute bars whose logs are gone: what a restart must give them.
+pub fn reach_ms(config: &operators::Config) -> i64 {
+    const MINUTE_MS: i64 = 60_000;
+    const LONGEST_DAY_MS: i64 = 25 * 60 * MINUTE_MS;
+    let longest = |minutes: &[u32]| i64::from(minutes.iter().copied().max().unwrap_or(0)) * MINUTE_MS;
+    let day = LONGEST_DAY_MS + config.bars.correction_horizon.millis_i64();
+    let correlations = longest(&config.correlations.windows_min) + longest(&config.correlations.lags_min);
+    let alerts = 2 * config.anomalies.window.millis_i64();
+    [day, longest(&config.kpis.windows_min), correlations, alerts].into_iter().max().unwrap_or(0) + 2 * MINUTE_MS
+}
