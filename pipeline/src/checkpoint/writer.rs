@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use model::{Names, T};
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStoreExt, PutPayload};
 
 use super::codec::Texts;
 use super::manifest::{File, Kind, Manifest, VERSION, checksum};

@@ -113,7 +113,9 @@ impl Place {
             written: Box::new(move || acked_t.load(Ordering::Acquire)),
         };
         let log = Box::new(FusedLog(self.log.clone(), fuse.clone()));
-        let handle = world.try_start(Feed::Memory(replay.clone()), vec![Box::new(way)], Some(log), Some(durable));
+        // Starting reads the checkpoint, and blocks for that.
+        let start = || world.try_start(Feed::Memory(replay.clone()), vec![Box::new(way)], Some(log), Some(durable));
+        let handle = tokio::task::block_in_place(start);
         (world, fuse, handle)
     }
 }
