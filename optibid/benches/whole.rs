@@ -95,10 +95,10 @@ fn value(metrics: &str, series: &str) -> f64 {
     metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok()).unwrap_or(0.0)
 }
 
+/// Rows that wait for any store.
 fn queued(metrics: &str) -> f64 {
-    let line =
-        |line: &str| line.starts_with("optibid_sinks_queue_rows{").then(|| line.rsplit(' ').next()?.parse().ok());
-    metrics.lines().filter_map(|text| line(text).flatten()).sum::<f64>()
+    let rows = |line: &str| line.strip_prefix("optibid_sinks_queue_rows{")?.rsplit(' ').next()?.parse::<f64>().ok();
+    metrics.lines().filter_map(rows).sum()
 }
 
 fn market(rate: f64, start_ms: i64, stamp: bool) -> Generator {
@@ -113,14 +113,14 @@ fn market(rate: f64, start_ms: i64, stamp: bool) -> Generator {
 
 async fn send(
     prefix: &str,
-    generator: Generator,
+    mut generator: Generator,
     records: Option<u64>,
     speed: Speed,
     stop: tokio::sync::watch::Receiver<bool>,
 ) {
     let producer = Producer::new(&producer::Options::new(&server("KAFKA"), prefix)).unwrap();
     let options = feed::Options { speed, ..feed::Options::default() };
-    feed::simulate(generator, records, &producer, &options, None, stop).await.unwrap();
+    feed::simulate(&mut generator, records, &producer, &options, None, stop).await.unwrap();
 }
 
 async fn throughput() {
