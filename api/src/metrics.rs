@@ -25,6 +25,8 @@ pub struct Metrics {
     pub websocket_conflated: IntCounter,
     /// Times a client had to start again from a snapshot.
     pub websocket_resyncs: IntCounter,
+    /// Batches that came faster than they could be encoded.
+    pub websocket_missed: IntCounter,
     /// Sockets the server closed, by reason.
     pub websocket_disconnects: IntCounterVec,
     /// From a moment's arrival in the API until it is written to a socket.
@@ -69,6 +71,10 @@ impl Metrics {
             websocket_resyncs: counter(
                 "optibid_api_websocket_resyncs_total",
                 "Times a client had to start again from a snapshot.",
+            )?,
+            websocket_missed: counter(
+                "optibid_api_websocket_missed_batches_total",
+                "Batches that came faster than they could be encoded: sockets go on from a fresh snapshot.",
             )?,
             websocket_disconnects: counters(
                 "optibid_api_websocket_disconnects_total",

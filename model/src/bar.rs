@@ -89,8 +89,14 @@ impl Bar {
     /// Sample standard deviation of the tick prices in micros; `None` below two ticks.
     pub fn std(&self) -> Option<i64> {
         let n = i128::from(self.count);
-        let spread = n * self.sum_price_sq - self.sum_price * self.sum_price;
-        (n > 1).then(|| isqrt(spread / (n * (n - 1)))).and_then(|root| i64::try_from(root).ok())
+        if n < 2 {
+            return None;
+        }
+        // (Σp² − (Σp)²/n) / (n−1) with Σp = qn + r: exact, and no product is greater than the sums themselves, where
+        // n·Σp² would leave an i128 at 13,000 ticks of 10⁹.
+        let (q, r) = (self.sum_price.div_euclid(n), self.sum_price.rem_euclid(n));
+        let spread = self.sum_price_sq - q * (self.sum_price + r) - (r * r + n - 1) / n;
+        i64::try_from(isqrt(spread / (n - 1))).ok()
     }
 }
 
@@ -114,4 +120,36 @@ pub struct BarRow {
     pub end_ms: i64,
     /// Its numbers.
     pub bar: Bar,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bar(prices: impl IntoIterator<Item = i64>) -> Bar {
+        let bars: Vec<Bar> = prices.into_iter().map(|price| Bar::of(0, price, 1)).collect();
+        Bar::merge(&bars).expect("at least one price")
+    }
+
+    #[test]
+    fn the_standard_deviation_is_that_of_the_formula_rounded_down() {
+        let mut price: i64 = 7;
+        for n in 2..200_i128 {
+            let bar = bar((0..n).map(|_| {
+                price = price.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                price % 1_000_003
+            }));
+            let spread = n * bar.sum_price_sq - bar.sum_price * bar.sum_price;
+            assert_eq!(bar.std().map(i128::from), Some((spread / (n * (n - 1))).isqrt()), "{bar:?}");
+        }
+        assert_eq!(bar([5]).std(), None);
+    }
+
+    #[test]
+    fn the_standard_deviation_of_absurd_prices_is_exact_too() {
+        let bound = crate::money::MAX_PRICE_MICROS;
+        let bar = bar((0..100_000).map(|n| if n % 2 == 0 { bound } else { -bound }));
+        // √(n / (n − 1)) · bound
+        assert_eq!(bar.std(), Some(1_000_005_000_037_500));
+    }
 }

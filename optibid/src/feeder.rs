@@ -52,8 +52,8 @@ impl Feeder {
                 let settings = simulation.settings(now_ms - warm_up_ms, zones)?;
                 let columnar_rows = simulation.columnar_rows;
                 let options = feed::Options { columnar_rows, now_ms: Some(now_ms), ..feed::Options::default() };
-                let generator = Generator::new(settings, zones)?;
-                let (sent, _) = feed::simulate(generator, None, producer, &options, None, stop).await?;
+                let mut generator = Generator::new(settings, zones)?;
+                let (sent, _) = feed::simulate(&mut generator, None, producer, &options, None, stop).await?;
                 Ok(sent)
             }
             Self::Files { paths, speed } => {

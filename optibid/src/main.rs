@@ -16,6 +16,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+/// Rows are made on one thread and dropped on another all the time, which glibc's allocator pays for with time and with
+/// memory that it does not give back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// An electricity market's numbers, right now, and right again the moment the past is corrected.
 #[derive(Debug, Parser)]
 #[command(name = "optibid", version, propagate_version = true)]

@@ -61,12 +61,13 @@ pub(crate) async fn simulate(config: &Config, args: Args) -> Result<()> {
     };
     let zones = config.zone_table()?;
     let producer = feeder::external_producer(&kafka)?;
-    let generator = Generator::new(simulation.settings(start_ms, &zones)?, &zones)?;
+    let mut generator = Generator::new(simulation.settings(start_ms, &zones)?, &zones)?;
     let columnar_rows = args.columnar.unwrap_or(simulation.columnar_rows);
     let options = feed::Options { speed: args.speed, columnar_rows, ..Default::default() };
     let mut truth = args.truth.map(|path| std::fs::File::create(path).map(std::io::BufWriter::new)).transpose()?;
     let log = truth.as_mut().map(|file| file as &mut (dyn Write + Send));
-    let (sent, totals) = feed::simulate(generator, args.records, &producer, &options, log, stop_on_signal()?).await?;
+    let (sent, totals) =
+        feed::simulate(&mut generator, args.records, &producer, &options, log, stop_on_signal()?).await?;
     if let Some(mut file) = truth {
         file.flush()?;
     }

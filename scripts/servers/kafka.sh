@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs a throw-away Apache Kafka (KRaft, one node) in the foreground. usage: kafka.sh FOLDER PORT CONTROLLER_PORT
+# A folder that holds data already is used on: that is how a test lets a broker die and come back.
 set -euo pipefail
 folder=$1 port=$2 controller=$3
 echo $$ >"$folder/pid"
@@ -30,10 +31,14 @@ num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=16777216
 # A machine busy with compilers may starve the broker for a while; it must not fence itself.
-broker.session.timeout.ms=60000
+# (A broker that was killed may only come back when its session is over: a test of that sets this lower.)
+broker.session.timeout.ms=${KAFKA_SESSION_MS:-60000}
+initial.broker.registration.timeout.ms=240000
 END
 java=(java -XX:+UseSerialGC -Dlog4j2.configurationFile="$here/kafka/log4j2.properties" -cp "$lib/*")
-id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
-case $id in -*) id=A${id:1} ;; esac # an id with a leading dash would read as an option
-"${java[@]}" -XX:TieredStopAtLevel=1 -Xmx128m kafka.tools.StorageTool format --standalone -t "$id" -c "$folder/server.properties" >/dev/null
+if [ ! -e "$folder/data/meta.properties" ]; then
+  id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
+  case $id in -*) id=A${id:1} ;; esac # an id with a leading dash would read as an option
+  "${java[@]}" -XX:TieredStopAtLevel=1 -Xmx128m kafka.tools.StorageTool format --standalone -t "$id" -c "$folder/server.properties" >/dev/null
+fi
 exec "${java[@]}" -Xmx512m kafka.Kafka "$folder/server.properties"

@@ -91,7 +91,7 @@ pub async fn replay(
 /// Sends a made-up market: `records` of it, or until `stop` is true. Each message's truth goes to `truth` as a JSON line
 /// before the message is sent.
 pub async fn simulate(
-    mut generator: Generator,
+    generator: &mut Generator,
     records: Option<u64>,
     producer: &Producer,
     options: &Options,

@@ -138,7 +138,7 @@ impl Scenario {
     /// The presets' names.
     pub const NAMES: [&'static str; 4] = ["calm", "busy", "faults", "storm"];
 
-    /// A preset: `calm` (no trouble), `busy` (hubs, bids, events, mixed forms), `faults` (every fault), `storm`
+    /// A preset: `calm` (no trouble), `busy` (hubs, bids, events, mixed forms, a few late and corrected ticks), `faults` (every fault), `storm`
     /// (spikes, negative prices, outages).
     pub fn preset(name: &str) -> Result<Self, Error> {
         let base = Self::default();
@@ -146,7 +146,11 @@ impl Scenario {
             "calm" => {
                 Self { prices: Prices { volatility: 0.08, jumps_per_hour: 0.05, ..base.prices }, notices: 0.0, ..base }
             }
-            "busy" => Self { form: Form::Mixed, hubs: 3, bids: 0.1, notices: 0.002, ..base },
+            "busy" => {
+                // What a good day brings.
+                let faults = Faults { late: 0.005, duplicate: 0.002, corrected: 0.004, ..base.faults };
+                Self { faults, form: Form::Mixed, hubs: 3, bids: 0.1, notices: 0.002, ..base }
+            }
             "faults" => Self { faults: Faults::every(), form: Form::Mixed, bids: 0.05, notices: 0.002, ..base },
             "storm" => {
                 let prices = Prices {

@@ -69,6 +69,28 @@ struct SnapshotFrames {
     frames: Vec<(u64, Arc<str>)>,
 }
 
+/// How far the hub fell behind: told now and then, for a replay at full speed does so all the time.
+#[derive(Default)]
+struct Lag {
+    missed: u64,
+    told: Option<Instant>,
+}
+
+impl Lag {
+    const EVERY: std::time::Duration = std::time::Duration::from_secs(30);
+
+    fn tell(&mut self, missed: u64) {
+        self.missed += missed;
+        if self.told.is_none_or(|told| told.elapsed() >= Self::EVERY) {
+            tracing::warn!(
+                batches = self.missed,
+                "moments come faster than they can be encoded: sockets go on from a fresh snapshot"
+            );
+            *self = Self { missed: 0, told: Some(Instant::now()) };
+        }
+    }
+}
+
 /// Where a new session starts.
 pub(crate) enum Start {
     /// After `T`: the moments missed.
@@ -100,6 +122,7 @@ impl Hub {
     /// Encodes batches until told to stop.
     pub(crate) async fn run(self: Arc<Self>, mut batches: broadcast::Receiver<Arc<Batch>>, stop: CancellationToken) {
         let mut newest = Newest::of(&self.live.load());
+        let mut lag = Lag::default();
         loop {
             let batch = tokio::select! {
                 () = stop.cancelled() => return,
@@ -111,8 +134,9 @@ impl Hub {
                     self.handed_out.store(batch.t, Ordering::Release);
                 }
                 Err(RecvError::Lagged(missed)) => {
-                    // Clients start again from a snapshot: it holds what the lost batches said.
-                    tracing::warn!(missed, "websocket hub fell behind the batches");
+                    // Clients start again from a snapshot: it holds what the missed batches said.
+                    self.metrics.websocket_missed.inc_by(missed);
+                    lag.tell(missed);
                     newest = Newest::of(&self.live.load());
                     self.gap();
                 }

@@ -48,6 +48,18 @@ async fn next_of(socket: &mut Socket, kind: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_metric_has_its_line_in_the_docs() {
+    let program = demo().await;
+    let documented = include_str!("../../../docs/metrics.md");
+    let (_, text) = program.try_get("/metrics").await;
+    let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        assert!(documented.contains(&format!("| `{name}` |")), "{name} is not in docs/metrics.md");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn websocket_and_simulation() {
     let program = demo().await;
     for path in ["/api/ws/ws/market/pjm", "/api/ws/ws/market/PJM", "/ws/market/pjm", "/api/ws/ws/prices", "/ws/prices"]

@@ -1,9 +1,13 @@
 //! The whole program, from outside: the real binary, real servers, real files.
 
 mod architecture;
+mod broker;
 mod contract;
+mod door;
+mod outages;
 mod program;
 mod readers;
 mod real_files;
 mod recompute;
 mod servers;
+mod stores;

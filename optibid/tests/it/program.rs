@@ -36,7 +36,7 @@ pub(crate) async fn eventually<R>(what: &str, mut ready: impl AsyncFnMut() -> Op
 
 impl Program {
     /// Starts `optibid ARGS` and waits until it answers.
-    pub(crate) async fn start(args: &[&str], sets: &[&str]) -> Self {
+    pub(crate) async fn start(args: &[&str], sets: &[impl AsRef<str>]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (port, pgwire) = (free_port(), free_port());
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
@@ -47,7 +47,7 @@ impl Program {
             format!("api.listen=127.0.0.1:{port}"),
             format!("sql.pgwire.listen=127.0.0.1:{pgwire}"),
         ];
-        for set in own.iter().map(String::as_str).chain(sets.iter().copied()) {
+        for set in own.iter().map(String::as_str).chain(sets.iter().map(AsRef::as_ref)) {
             command.args(["--set", set]);
         }
         // Nothing of the developer's own configuration may leak in.

@@ -45,7 +45,7 @@ fn close_maybe(what: &str, ours: &str, theirs: Option<f64>, tolerance: f64) {
 async fn replay(paths: &[PathBuf], records: usize) -> Program {
     let mut args = vec!["demo", "--speed", "max", "--replay"];
     args.extend(paths.iter().map(|path| path.to_str().unwrap()));
-    let program = Program::start(&args, &[]).await;
+    let program = Program::start(&args, &[] as &[&str]).await;
     program.received(records as u64).await;
     program
 }

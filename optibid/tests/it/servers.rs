@@ -2,274 +2,19 @@
 //! embedded history. Afterwards each store holds exactly the bars of a plain recomputation from the messages, and
 //! every record is accounted for.
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
-
-use model::wire::json::Timestamp;
-use rdkafka::Message as _;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use simulator::{Body, Expected, Generator, Message, Producer, Simulation, Speed, Totals, feed, producer};
-
-use crate::program::{Program, eventually};
+use crate::program::Program;
+use crate::stores::{Stores, bar_of_row, clickhouse, compacted, expected, market, same, send};
 
 const RECORDS: u64 = 200_000;
-/// A Tuesday without a change of clocks; the market is simulated from here on at full speed.
-const START: &str = "2026-03-03T09:00:00Z";
-
-fn server(name: &str) -> String {
-    let variable = format!("OPTIBID_TEST_{name}");
-    std::env::var(&variable).unwrap_or_else(|_| panic!("{variable} is not set: run this through `make test`"))
-}
-
-/// (zone, location, market, start of the minute in UTC ms).
-type Key = (String, String, String, i64);
-
-/// One minute bar in every store's terms: currency per MWh and MWh.
-#[derive(Clone, Debug, PartialEq)]
-struct Bar {
-    open: f64,
-    high: f64,
-    low: f64,
-    close: f64,
-    volume: f64,
-    count: i64,
-}
-
-/// A tick as it stands: revision, event time, place in the stream, price, volume, withdrawn.
-type Standing = (i64, i64, u64, f64, f64, bool);
-
-/// The bars that must come out: of each id the highest revision counts, unless it withdraws.
-fn recompute(messages: &[Message]) -> BTreeMap<Key, Bar> {
-    let mut standing: HashMap<(String, String, String, String), Standing> = HashMap::new();
-    for message in messages {
-        let Body::Tick(tick) = &message.body else { continue };
-        if !matches!(message.truth.expected, Expected::Applied | Expected::Corrected | Expected::Duplicate) {
-            continue;
-        }
-        let Timestamp::Millis(event_ms) = tick.timestamp else { panic!("the generator writes milliseconds") };
-        let sequence = message.truth.sequence;
-        let location = tick.location.clone().unwrap_or_else(|| message.zone.to_string());
-        let market = tick.market.unwrap_or(model::Market::Continuous).as_str().to_owned();
-        let id = tick.id.clone().unwrap_or_else(|| format!("#{sequence}"));
-        let revision = tick.revision.unwrap_or(0);
-        let volume = tick.volume.unwrap_or(0.0);
-        let new = (revision, event_ms, sequence, tick.price, volume, tick.cancelled);
-        let entry = standing.entry((message.zone.to_string(), location, market, id)).or_insert(new);
-        if revision > entry.0 {
-            *entry = new;
-        }
-    }
-    let mut minutes: BTreeMap<Key, Vec<(i64, u64, f64, f64)>> = BTreeMap::new();
-    for ((zone, location, market, _), (_, event_ms, sequence, price, volume, cancelled)) in standing {
-        if !cancelled {
-            let start_ms = event_ms.div_euclid(60_000) * 60_000;
-            minutes.entry((zone, location, market, start_ms)).or_default().push((event_ms, sequence, price, volume));
-        }
-    }
-    minutes
-        .into_iter()
-        .map(|(key, mut ticks)| {
-            ticks.sort_by_key(|tick| (tick.0, tick.1));
-            let prices = || ticks.iter().map(|tick| tick.2);
-            let bar = Bar {
-                open: ticks[0].2,
-                high: prices().fold(f64::MIN, f64::max),
-                low: prices().fold(f64::MAX, f64::min),
-                close: ticks[ticks.len() - 1].2,
-                volume: ticks.iter().map(|tick| tick.3).sum(),
-                count: ticks.len() as i64,
-            };
-            (key, bar)
-        })
-        .collect()
-}
-
-#[track_caller]
-fn same(store: &str, found: &BTreeMap<Key, Bar>, expected: &BTreeMap<Key, Bar>) {
-    assert_eq!(found.len(), expected.len(), "{store}: number of bars");
-    for (key, want) in expected {
-        let bar = found.get(key).unwrap_or_else(|| panic!("{store}: no bar {key:?}"));
-        let close = |a: f64, b: f64| (a - b).abs() < 1e-6 + b.abs() * 1e-12;
-        let prices = [(bar.open, want.open), (bar.high, want.high), (bar.low, want.low), (bar.close, want.close)];
-        let equal = prices.iter().all(|(a, b)| close(*a, *b)) && bar.count == want.count;
-        assert!(equal && (bar.volume - want.volume).abs() < 2e-3, "{store}: {key:?} is {bar:?}, not {want:?}");
-    }
-}
-
-fn bar_of_row(row: &HashMap<String, String>) -> (Key, Bar) {
-    let number = |column: &str| row[column].parse::<f64>().unwrap_or_else(|_| panic!("{column} of {row:?}"));
-    let start_ms = row["start_ms"].parse().unwrap_or_else(|_| panic!("start_ms of {row:?}"));
-    let key = (row["zone"].clone(), row["location"].clone(), row["market"].clone(), start_ms);
-    let (open, high, low) = (number("open"), number("high"), number("low"));
-    let (close, volume, count) = (number("close"), number("volume"), number("count") as i64);
-    (key, Bar { open, high, low, close, volume, count })
-}
-
-fn csv_rows(text: &str) -> Vec<HashMap<String, String>> {
-    csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap()
-}
-
-/// ClickHouse over its HTTP interface.
-async fn clickhouse(query: &str) -> String {
-    let response = reqwest::Client::new().post(server("CLICKHOUSE")).body(query.to_owned()).send().await.unwrap();
-    let status = response.status();
-    let text = response.text().await.unwrap();
-    assert!(status.is_success(), "{query}: {text}");
-    text
-}
-
-async fn clickhouse_bars(database: &str) -> BTreeMap<Key, Bar> {
-    let query = format!(
-        "SELECT zone, location, market, toUnixTimestamp64Milli(start_time) AS start_ms, open, high, low, close, volume, \
-         count FROM {database}.bars FINAL WHERE granularity = '1m' FORMAT CSVWithNames"
-    );
-    csv_rows(&clickhouse(&query).await).iter().map(bar_of_row).collect()
-}
-
-async fn postgres(url: &str) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
-
-async fn postgres_bars(client: &tokio_postgres::Client) -> BTreeMap<Key, Bar> {
-    let query = "SELECT zone, location, market, (extract(epoch from start_time) * 1000)::bigint, open, high, low, close, \
-                 volume, count FROM bars WHERE granularity = '1m' AND NOT removed";
-    let rows = client.query(query, &[]).await.unwrap();
-    rows.iter()
-        .map(|row| {
-            let key = (row.get(0), row.get(1), row.get(2), row.get(3));
-            let (open, high, low, close) = (row.get(4), row.get(5), row.get(6), row.get(7));
-            (key, Bar { open, high, low, close, volume: row.get(8), count: row.get(9) })
-        })
-        .collect()
-}
-
-/// The topic as compaction would leave it.
-fn compacted(topic: &str) -> BTreeMap<String, Vec<u8>> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", server("KAFKA"))
-        .set("group.id", "none")
-        .set("enable.auto.commit", "false")
-        .create()
-        .unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(30)).unwrap();
-    let mut assignment = rdkafka::TopicPartitionList::new();
-    let mut left = HashMap::new();
-    for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), Duration::from_secs(30)).unwrap();
-        assignment.add_partition_offset(topic, partition.id(), rdkafka::Offset::Offset(low)).unwrap();
-        left.insert(partition.id(), high);
-    }
-    consumer.assign(&assignment).unwrap();
-    left.retain(|_, high| *high > 0);
-    let mut rows = BTreeMap::new();
-    while !left.is_empty() {
-        let message = consumer.poll(Duration::from_secs(30)).expect("more of the topic").unwrap();
-        let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
-        match message.payload() {
-            Some(value) => rows.insert(key, value.to_vec()),
-            None => rows.remove(&key),
-        };
-        if message.offset() + 1 >= left[&message.partition()] {
-            left.remove(&message.partition());
-        }
-    }
-    rows
-}
-
-fn changelog_bars(prefix: &str) -> BTreeMap<Key, Bar> {
-    compacted(&format!("{prefix}.changelog.bars"))
-        .values()
-        .filter_map(|value| {
-            let row: serde_json::Value = serde_json::from_slice(value).unwrap();
-            let text = |column: &str| row[column].as_str().unwrap_or_else(|| panic!("{column} of {row}")).to_owned();
-            let number = |column: &str| row[column].as_f64().unwrap_or_else(|| panic!("{column} of {row}"));
-            (text("granularity") == "1m").then(|| {
-                let start_ms = model::time::parse_instant(&text("start_time")).unwrap();
-                let (open, high, low) = (number("open"), number("high"), number("low"));
-                let (close, volume, count) = (number("close"), number("volume"), number("count") as i64);
-                let key = (text("zone"), text("location"), text("market"), start_ms);
-                (key, Bar { open, high, low, close, volume, count })
-            })
-        })
-        .collect()
-}
-
-/// The newest bar of each series must be the latest price.
-async fn check_redis(prefix: &str, expected: &BTreeMap<Key, Bar>) {
-    let client = redis::Client::open(server("REDIS")).unwrap();
-    // The crate's own patience is half a second: too little for a machine that runs every test at once.
-    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-    let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
-    let mut newest: BTreeMap<(String, String, String), f64> = BTreeMap::new();
-    for ((zone, location, market, _), bar) in expected {
-        newest.insert((zone.clone(), location.clone(), market.clone()), bar.close);
-    }
-    for ((zone, location, market), close) in newest {
-        let key = format!("{prefix}:price:{zone}:{location}:{market}");
-        let price: Option<String> =
-            redis::cmd("HGET").arg(&key).arg("price").query_async(&mut connection).await.unwrap();
-        let price = price.unwrap_or_else(|| panic!("redis: no {key}")).parse::<f64>().unwrap();
-        assert!((price - close).abs() < 1e-6, "redis: {key} is {price}, not {close}");
-    }
-}
-
-/// The same seed twice: once to be sent, once for the recomputation.
-fn market(zones: &model::Zones) -> Generator {
-    let simulation = Simulation {
-        seed: 20_260_303,
-        scenario: "storm".into(),
-        rate: 40.0,
-        zones: ["PJM", "NYISO", "MUMBAI", "NSW1"].map(str::to_owned).to_vec(),
-        ..Simulation::default()
-    };
-    let mut settings = simulation.settings(model::time::parse_instant(START).unwrap(), zones).unwrap();
-    settings.stamp_published = true;
-    Generator::new(settings, zones).unwrap()
-}
-
-async fn send(zones: &model::Zones, prefix: &str) -> Totals {
-    let producer = Producer::new(&producer::Options::new(&server("KAFKA"), prefix)).unwrap();
-    let options = feed::Options { speed: Speed::Max, ..feed::Options::default() };
-    let (_keep, stop) = tokio::sync::watch::channel(false);
-    feed::simulate(market(zones), Some(RECORDS), &producer, &options, None, stop).await.unwrap().1
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_store_equals_the_recomputation_and_every_record_is_accounted_for() {
     let zones = model::Zones::built_in();
-    let prefix = format!("e2e{}", std::process::id());
-    let admin = postgres(&server("POSTGRES")).await;
-    admin.batch_execute(&format!("CREATE DATABASE {prefix}")).await.unwrap();
-    let database_url = server("POSTGRES").rsplit_once('/').map(|(base, _)| format!("{base}/{prefix}")).unwrap();
-
-    let sets = [
-        format!("pipeline.kafka.bootstrap={}", server("KAFKA")),
-        format!("pipeline.kafka.prefix={prefix}"),
-        "pipeline.clock=event".into(),
-        // The faults come late, but nothing is to be refused for it here: that has tests of its own.
-        "operators.bars.correction_horizon=24h".into(),
-        "sinks.redis.enabled=true".into(),
-        format!("sinks.redis.url={}", server("REDIS")),
-        format!("sinks.redis.prefix={prefix}"),
-        "sinks.postgres.enabled=true".into(),
-        format!("sinks.postgres.url={database_url}"),
-        "sinks.clickhouse.enabled=true".into(),
-        format!("sinks.clickhouse.url={}", server("CLICKHOUSE")),
-        format!("sinks.clickhouse.database={prefix}"),
-        "sinks.kafka.enabled=true".into(),
-        format!("sinks.kafka.prefix={prefix}"),
-    ];
-    let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
-    let program = Program::start(&["run"], &sets).await;
-    let totals = send(&zones, &prefix).await;
-    let messages: Vec<Message> = {
-        let mut market = market(&zones);
-        (0..RECORDS).map(|_| market.next_message()).collect()
-    };
-    let expected = recompute(&messages);
+    let stores = Stores::of_the_run("e2e").await;
+    // The faults come late, but nothing is to be refused for it here: that has tests of its own.
+    let program = Program::start(&["run"], &stores.sets(&["operators.bars.correction_horizon=24h"])).await;
+    let totals = send(&mut market(&zones), RECORDS, &stores.prefix).await;
+    let expected = expected(&zones, RECORDS);
     assert!(expected.len() > 300, "{} bars", expected.len());
     assert!(totals.faults.len() >= 6, "every fault is on: {:?}", totals.faults);
 
@@ -293,30 +38,18 @@ async fn every_store_equals_the_recomputation_and_every_record_is_accounted_for(
                  low, close, volume, count FROM bars WHERE granularity = '1m'";
     same("sql", &program.sql(query).await.iter().map(bar_of_row).collect(), &expected);
 
-    // Every store has caught up when it has written the last T.
-    eventually("all stores", async || {
-        let services = program.get("/health").await;
-        let stores = ["redis", "postgres", "clickhouse", "changelog", "history"];
-        for store in stores {
-            let rows = program.metric(&format!("optibid_sinks_queue_rows{{sink=\"{store}\"}}")).await;
-            let service = services["services"].as_array()?.iter().find(|service| service["name"] == store)?;
-            if rows > 0.0 || service["state"] != "up" {
-                return None;
-            }
-        }
-        Some(())
-    })
-    .await;
-    same("clickhouse", &clickhouse_bars(&prefix).await, &expected);
-    same("postgres", &postgres_bars(&postgres(&database_url).await).await, &expected);
-    same("changelog", &changelog_bars(&prefix), &expected);
-    check_redis(&prefix, &expected).await;
+    stores.caught_up(&program).await;
+    stores.hold(&expected).await;
 
     let letters = totals.refused();
-    let found = clickhouse(&format!("SELECT count() FROM {prefix}.dead_letters FINAL")).await;
+    let found = clickhouse(&format!("SELECT count() FROM {}.dead_letters FINAL", stores.prefix)).await;
     assert_eq!(found.trim(), letters.to_string(), "dead letters in ClickHouse");
-    assert_eq!(compacted(&format!("{prefix}.deadletters")).len() as u64, letters, "dead letters on their topic");
-    let ticks = clickhouse(&format!("SELECT count() FROM {prefix}.ticks FINAL")).await;
+    assert_eq!(
+        compacted(&stores.changelog, &format!("{}.deadletters", stores.prefix)).len() as u64,
+        letters,
+        "dead letters on their topic"
+    );
+    let ticks = clickhouse(&format!("SELECT count() FROM {}.ticks FINAL", stores.prefix)).await;
     assert_eq!(ticks.trim(), (totals.applied + totals.corrected).to_string(), "ticks in ClickHouse");
     let (status, _) = program.try_get("/readyz").await;
     assert_eq!(status, 200);

@@ -129,7 +129,8 @@ async fn a_message_that_cannot_arrive_is_an_error() {
     assert_eq!((producer.stats().failed, producer.stats().in_flight_bytes), (1, 0));
     assert!(producer.stats().last_error.unwrap().starts_with("optibid.bids: "));
     let options = Options { speed: Speed::Max, ..Options::default() };
-    let run = feed::simulate(generator("calm", 1000.0), Some(10), &producer, &options, None, nobody_stops());
+    let mut market = generator("calm", 1000.0);
+    let run = feed::simulate(&mut market, Some(10), &producer, &options, None, nobody_stops());
     assert!(run.await.unwrap_err().is_transient(), "a feed does not lose messages silently");
     let mut too_long = self::options("127.0.0.1:1");
     too_long.client.insert("message.max.bytes".into(), "1000".into());
@@ -146,14 +147,8 @@ async fn a_made_up_market_arrives_as_its_truth_says() {
         let producer = Producer::new(&options(&broker.bootstrap_servers())).unwrap();
         let options = Options { speed: Speed::Max, columnar_rows, ..Options::default() };
         let mut log = Vec::new();
-        let run = feed::simulate(
-            generator("faults", 500.0),
-            Some(20_000),
-            &producer,
-            &options,
-            Some(&mut log),
-            nobody_stops(),
-        );
+        let mut market = generator("faults", 500.0);
+        let run = feed::simulate(&mut market, Some(20_000), &producer, &options, Some(&mut log), nobody_stops());
         let (sent, totals) = run.await.unwrap();
         assert_eq!(sent.records, 20_000);
         assert_eq!(sent.messages == sent.records, columnar_rows == 0);
@@ -217,7 +212,8 @@ async fn a_full_queue_is_waited_out() {
     small.client.insert("queue.buffering.max.messages".into(), "20".into());
     let producer = Producer::new(&small).unwrap();
     let options = Options { speed: Speed::Max, ..Options::default() };
-    let run = feed::simulate(generator("calm", 1000.0), Some(2_000), &producer, &options, None, nobody_stops());
+    let mut market = generator("calm", 1000.0);
+    let run = feed::simulate(&mut market, Some(2_000), &producer, &options, None, nobody_stops());
     run.await.unwrap();
     let stats = producer.stats();
     assert_eq!((stats.delivered, stats.failed), (2_000, 0));
@@ -246,7 +242,8 @@ async fn a_reader_that_lags_is_waited_for() {
     paced.lag = Some(Lag { consumed: Arc::new(consumed), max_unread_bytes: 20_000 });
     let producer = producer.get_or_init(|| Producer::new(&paced).unwrap());
     let options = Options { speed: Speed::Max, ..Options::default() };
-    let run = feed::simulate(generator("calm", 1000.0), Some(5_000), producer, &options, None, nobody_stops());
+    let mut market = generator("calm", 1000.0);
+    let run = feed::simulate(&mut market, Some(5_000), producer, &options, None, nobody_stops());
     run.await.unwrap();
     let (sent, waits) = unread.lock().unwrap().expect("the reader was asked");
     // About 200 bytes a message, two zones and the bids, and 64 messages between two looks.
@@ -259,9 +256,9 @@ async fn a_feed_stops_when_told() {
     let broker = broker(&SIMULATED);
     let producer = Producer::new(&options(&broker.bootstrap_servers())).unwrap();
     let (stop, stopped) = watch::channel(false);
-    let (options, endless) = (Options::default(), generator("calm", 0.001));
+    let (options, mut endless) = (Options::default(), generator("calm", 0.001));
     // One tick in a quarter of an hour: it can only end by being stopped.
-    let run = feed::simulate(endless, None, &producer, &options, None, stopped);
+    let run = feed::simulate(&mut endless, None, &producer, &options, None, stopped);
     let (result, ()) = tokio::join!(run, async { stop.send(true).unwrap() });
     assert_eq!(result.unwrap().0.records, 1);
 }

@@ -2,11 +2,12 @@
 //!
 //! Files of one table and day are sorted into levels by size (each 16 times the last). When a level holds
 //! `compact_files`, they become one file, which lands a level higher or shrinks for its duplicates: each row is
-//! rewritten a few times at most. The merged file is put first; its parts are deleted after a grace, for readers that
+//! rewritten a few times at most. A merge takes at most `MERGE_ROWS` rows, so that its memory is bounded whatever the
+//! rate: files that hold half of that are left alone. The merged file is put first; its parts are deleted after a grace, for readers that
 //! have already listed them. A crash in between leaves parts beside their sum: readers count versions once, and the
 //! parts are merged again some day.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use futures::TryStreamExt;
 use model::T;
@@ -18,6 +19,9 @@ use tokio::time::{Duration, Instant};
 use super::{Config, encode};
 use crate::Error;
 
+/// Rows that are merged in one go: some 200 MiB while they are sorted.
+const MERGE_ROWS: usize = 400_000;
+
 #[derive(Debug)]
 pub(super) struct Compactor {
     files: usize,
@@ -25,6 +29,8 @@ pub(super) struct Compactor {
     grace: Duration,
     /// Files written to a folder since it was last listed.
     added: HashMap<Path, usize>,
+    /// Files with too many rows to be merged again. One that is forgotten is looked at once more.
+    full: HashSet<Path>,
     /// Merged files and when they may go.
     doomed: VecDeque<(Instant, Path)>,
 }
@@ -44,6 +50,7 @@ impl Compactor {
             bytes: config.compact_bytes,
             grace: config.grace.0,
             added: HashMap::new(),
+            full: HashSet::new(),
             doomed: VecDeque::new(),
         }
     }
@@ -63,6 +70,9 @@ impl Compactor {
         if self.added.len() > 10_000 {
             self.added.clear();
         }
+        if self.full.len() > 100_000 {
+            self.full.clear();
+        }
         Ok(())
     }
 
@@ -73,6 +83,7 @@ impl Compactor {
             let doomed = self.doomed.iter().any(|(_, path)| *path == meta.location);
             if let Some((first_t, last_t)) = span(&meta.location)
                 && !doomed
+                && !self.full.contains(&meta.location)
                 && meta.size < self.bytes
             {
                 let part = Part { path: meta.location, size: meta.size, first_t, last_t };
@@ -89,6 +100,7 @@ impl Compactor {
         folder: &Path,
         parts: Vec<Part>,
     ) -> Result<(), Error> {
+        let Some(parts) = self.within_bounds(store, parts).await? else { return Ok(()) };
         let first_t = parts.iter().map(|part| part.first_t).min().unwrap_or(0);
         let last_t = parts.iter().map(|part| part.last_t).max().unwrap_or(0);
         let target = folder.clone().join(format!("{first_t}-{last_t}.parquet"));
@@ -110,6 +122,21 @@ impl Compactor {
         let due = Instant::now() + self.grace;
         self.doomed.extend(parts.into_iter().filter(|part| part.path != target).map(|part| (due, part.path)));
         Ok(())
+    }
+
+    /// The first of `parts` that are small enough to be merged together; `None` when those that are cannot be.
+    async fn within_bounds(&mut self, store: &dyn ObjectStore, parts: Vec<Part>) -> Result<Option<Vec<Part>>, Error> {
+        let (mut rows, mut taken) = (0, Vec::new());
+        for part in parts {
+            let more = encode::rows(&store.get(&part.path).await?.bytes().await?)?;
+            if more > MERGE_ROWS / 2 {
+                self.full.insert(part.path);
+            } else if rows + more <= MERGE_ROWS {
+                rows += more;
+                taken.push(part);
+            }
+        }
+        Ok((taken.len() > 1).then_some(taken))
     }
 
     /// Deletes merged files whose grace is over.

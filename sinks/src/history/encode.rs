@@ -71,6 +71,12 @@ fn parquet(rows: &RecordBatch) -> Result<Bytes, Error> {
     Ok(writer.into_inner()?.into())
 }
 
+/// Rows of a file, from its footer.
+pub(super) fn rows(file: &Bytes) -> Result<usize, Error> {
+    let footer = ParquetRecordBatchReaderBuilder::try_new(file.clone())?;
+    Ok(usize::try_from(footer.metadata().file_metadata().num_rows()).unwrap_or(0))
+}
+
 /// One file's content of several': of versions with the same key and T one, and of the rest what history keeps.
 pub(super) fn merge(table: Table, parts: &[Bytes]) -> Result<Bytes, Error> {
     let mut batches = Vec::new();

@@ -88,7 +88,7 @@ impl Postgres {
         connection
             .client
             .batch_execute(&format!(
-                "SET timezone = 'UTC'; SET statement_timeout = {timeout_ms}; SET idle_in_transaction_session_timeout = {timeout_ms}; SET synchronous_commit = on"
+                "SET timezone = 'UTC'; SET client_min_messages = warning; SET statement_timeout = {timeout_ms}; SET idle_in_transaction_session_timeout = {timeout_ms}; SET synchronous_commit = on"
             ))
             .await?;
         Ok(connection)
