@@ -234,7 +234,8 @@ impl Machine for Rollup {
             |start_ms, row| {
                 // Only after a restart do sealed minutes come, some of days that nothing is folded for any more.
                 let can_change = |end_ms: i64| end_ms.saturating_add(open_ms) > now_ms;
-                if can_change(start_ms.saturating_add(MINUTE_MS)) || can_change(Granularity::D1.bucket(start_ms, tz).1) {
+                if can_change(start_ms.saturating_add(MINUTE_MS)) || can_change(Granularity::D1.bucket(start_ms, tz).1)
+                {
                     self.pending[0].push((start_ms, row.map(|row| row.bar)));
                 }
             },

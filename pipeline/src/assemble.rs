@@ -136,7 +136,8 @@ impl Assembler {
         let binding = Binding { t, offsets: std::mem::take(&mut self.carried) };
         self.shared.sent();
         // The fanout only goes first when it died; then the workers are told to leave anyway.
-        let _ = self.out.send(Closed { batch: Arc::new(batch), binding, minted_at: minted_at.flatten(), alerts, saved });
+        let _ =
+            self.out.send(Closed { batch: Arc::new(batch), binding, minted_at: minted_at.flatten(), alerts, saved });
     }
 }
 

@@ -190,7 +190,8 @@ impl Binder {
     /// This worker's partitions among `upto`.
     fn mine<'a>(&self, upto: &'a [(Arc<str>, i32, i64)]) -> impl Iterator<Item = (PartitionId, i64)> + use<'a> {
         let (worker, peers) = (self.worker, self.peers);
-        let mine = upto.iter().filter(move |(topic, partition, _)| Partition::worker(topic, *partition, peers) == worker);
+        let mine =
+            upto.iter().filter(move |(topic, partition, _)| Partition::worker(topic, *partition, peers) == worker);
         mine.map(|(topic, partition, offset)| (PartitionId::new(topic, *partition), *offset))
     }
 
@@ -204,7 +205,8 @@ impl Binder {
             decoded.clear();
             while let Some((chunk, taken)) = lane.kept.front_mut() {
                 let mut origin = origin(chunk);
-                for (offset, timestamp_ms, bytes) in chunk.iter().skip(*taken).take_while(|(offset, ..)| *offset < upto) {
+                for (offset, timestamp_ms, bytes) in chunk.iter().skip(*taken).take_while(|(offset, ..)| *offset < upto)
+                {
                     (origin.offset, origin.timestamp_ms) = (offset, timestamp_ms);
                     self.decoder.decode(chunk.partition.kind, &origin, bytes, &mut decoded);
                     *taken += 1;

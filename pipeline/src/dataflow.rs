@@ -51,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) sources: Mutex<Vec<Option<Box<dyn Source>>>>,
     /// Taken by worker 0, so that the fanout ends when worker 0 does.
     pub(crate) out: Mutex<Option<Sender<Closed>>>,
+    /// T's on record come first. (A worker that starts late must not ask: they may be announced by then.)
+    pub(crate) follows: bool,
     /// What makes the state outlive the program.
     pub(crate) durable: Option<Durability>,
 }
@@ -134,7 +136,7 @@ fn build(scope: Scope<'_, T>, plan: &Plan) {
         Arc::clone(&plan.positions),
         plan.metrics.clone(),
         &plan.config,
-        plan.shared.repeats(),
+        plan.follows,
     );
     let begin = plan.durable.as_ref().and_then(|durable| durable.begin.lock()[scope.index()].take());
     let begins = begin.is_some();
@@ -215,7 +217,10 @@ fn bind<'s>(
                         let t = moment.t;
                         minutes_out.activate().session(&caps[5]).give_container(&mut begin.minutes);
                         let sealed = std::mem::take(&mut begin.sealed_bars);
-                        sealed_out.activate().session(&caps[6]).give_iterator(sealed.into_iter().map(|row| (row, t, 1)));
+                        sealed_out
+                            .activate()
+                            .session(&caps[6])
+                            .give_iterator(sealed.into_iter().map(|row| (row, t, 1)));
                         binder.bind_saved(&mut begin)
                     }
                 };

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use model::health::{ServiceHealth, ServiceState};
 use crossbeam_channel::{Receiver, Sender};
+use model::health::{ServiceHealth, ServiceState};
 use model::{Batch, Names, PartitionId, Snapshot, T, Zones};
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
@@ -102,8 +102,11 @@ impl Pipeline {
         let (connector, status, embedded) =
             connect(&config, &names, parts.feed, &parts.metrics, &positions, &recovery, &shutdown)?;
         let first = recovery.begin.as_mut().map(|begin| std::mem::take(&mut begin.snapshot));
-        let bound = recovery.start.iter().map(|((topic, partition), offset)| (PartitionId::new(topic, *partition), *offset));
+        let bound =
+            recovery.start.iter().map(|((topic, partition), offset)| (PartitionId::new(topic, *partition), *offset));
         let (bound, last_t) = (bound.collect(), recovery.last_t);
+        let begun_t = recovery.begin.as_ref().map_or(0, |begin| begin.manifest.t);
+        let follows = !recovery.recorded.is_empty();
         shared.repeat(std::mem::take(&mut recovery.recorded));
         let sources = dataflow::open(connector.as_ref(), &shared)?;
         // Room for what one T may close at once; beyond it worker 0 waits for the fanout.
@@ -166,6 +169,7 @@ impl Pipeline {
             positions: Arc::clone(&positions),
             sources: Mutex::new(sources),
             out: Mutex::new(Some(out)),
+            follows,
             durable: durability,
         })?;
         let supervisor = {
@@ -184,13 +188,18 @@ impl Pipeline {
             ended,
             embedded,
             max_backlog,
+            begun_t,
             repeated_t: last_t,
         })
     }
 }
 
 /// The live state must hold what a checkpoint has to: the bars that operators look back at.
-fn limits_for(limits: model::snapshot::Limits, operators: &operators::Config, durable: bool) -> model::snapshot::Limits {
+fn limits_for(
+    limits: model::snapshot::Limits,
+    operators: &operators::Config,
+    durable: bool,
+) -> model::snapshot::Limits {
     let reach_ms = if durable { checkpoint::reach_ms(operators) } else { 0 };
     model::snapshot::Limits { minute_ms: limits.minute_ms.max(reach_ms), ..limits }
 }
@@ -238,8 +247,7 @@ fn durability(
         begin.rules.into_iter().for_each(|row| share(&mut shares, &mut |to| to.rules.push(row.clone())));
         begin.sealed_bars.into_iter().for_each(|row| share(&mut shares, &mut |to| to.sealed_bars.push(row)));
     }
-    let durability =
-        dataflow::Durability { barriers, shards, begin: Mutex::new(shares), alerts: Mutex::new(alerts) };
+    let durability = dataflow::Durability { barriers, shards, begin: Mutex::new(shares), alerts: Mutex::new(alerts) };
     Ok((durability, cuts, kept_t, writer))
 }
 
@@ -336,6 +344,8 @@ pub struct Handle {
     ended: Ended,
     embedded: Option<Embedded>,
     max_backlog: usize,
+    /// T of the checkpoint that this life began with.
+    begun_t: T,
     /// The last T that was on record at the start.
     repeated_t: T,
 }
@@ -364,6 +374,11 @@ impl Handle {
     /// The latest losses at the source.
     pub fn losses(&self) -> Vec<Loss> {
         self.status.losses()
+    }
+
+    /// T of the checkpoint that this life began with; 0 without one.
+    pub fn begun_t(&self) -> T {
+        self.begun_t
     }
 
     /// Whether T's on record are being repeated: the state is one that the world has seen already.

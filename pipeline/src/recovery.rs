@@ -57,11 +57,15 @@ pub(crate) fn recover(
     let last_t = bindings.last().map_or(from, |binding| binding.t);
     match &begin {
         Some(begin) => tracing::info!(
-            checkpoint = from, rows = begin.rows(), repeated = bindings.len(), last_t, "beginning where the last life ended"
+            checkpoint = from,
+            rows = begin.rows(),
+            repeated = bindings.len(),
+            last_t,
+            "beginning where the last life ended"
         ),
-        None if !bindings.is_empty() => tracing::info!(
-            repeated = bindings.len(), last_t, "no checkpoint: beginning with the topics' first records"
-        ),
+        None if !bindings.is_empty() => {
+            tracing::info!(repeated = bindings.len(), last_t, "no checkpoint: beginning with the topics' first records")
+        }
         None => tracing::info!("no checkpoint and nothing on record: a first start, with the topics' first records"),
     }
     if let Some(begin) = begin.as_ref().filter(|begin| begin.manifest.settings != settings) {
@@ -71,7 +75,8 @@ pub(crate) fn recover(
              until they next change"
         );
     }
-    let start: BTreeMap<TopicPartition, i64> = begin.iter().flat_map(|begin| offsets(&begin.manifest.offsets)).collect();
+    let start: BTreeMap<TopicPartition, i64> =
+        begin.iter().flat_map(|begin| offsets(&begin.manifest.offsets)).collect();
     let mut reach = start.clone();
     let mut recorded: Vec<Announced> = Vec::with_capacity(bindings.len() + 1);
     if begin.is_some() {
@@ -111,8 +116,11 @@ pub(crate) fn judge(
     let what = match found {
         None => format!("it is gone, and its records from {start} on are needed"),
         Some((low, _)) if low > start && reach > start => {
-            format!("its records {start} to {} are gone (the oldest left is {low}): retention was shorter than the \
-                     time since the checkpoint", low - 1)
+            format!(
+                "its records {start} to {} are gone (the oldest left is {low}): retention was shorter than the \
+                     time since the checkpoint",
+                low - 1
+            )
         }
         Some((_, high)) if high < reach => {
             format!("it ends at {high}, before {reach}, which has been read: was it made anew, or its broker restored?")
@@ -134,8 +142,13 @@ mod tests {
         let partition = (Arc::from("optibid.ticks.pjm"), 3);
         let judge = |start, reach, found| judge(&partition, start, reach, found).map_err(|error| error.to_string());
         assert!(judge(5, 9, Some((0, 9))).is_ok());
-        assert!(judge(5, 5, Some((7, 9))).is_ok(), "nothing of it is repeated; what was lost since is the reader's to tell");
-        for (found, says) in [(None, "is gone"), (Some((6, 20)), "records 5 to 5 are gone"), (Some((0, 8)), "ends at 8")] {
+        assert!(
+            judge(5, 5, Some((7, 9))).is_ok(),
+            "nothing of it is repeated; what was lost since is the reader's to tell"
+        );
+        for (found, says) in
+            [(None, "is gone"), (Some((6, 20)), "records 5 to 5 are gone"), (Some((0, 8)), "ends at 8")]
+        {
             let told = judge(5, 9, found).unwrap_err();
             assert!(told.contains(says) && told.contains("optibid.ticks.pjm/3"), "{told}");
         }

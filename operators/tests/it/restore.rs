@@ -154,7 +154,13 @@ fn a_restored_graph_says_what_the_first_one_says() {
             after("bids", at, &whole.bids, &again.bids);
             after("rules", at, &whole.rules, &again.rules);
             let later = |(t, _): &&(T, _)| *t > at;
-            assert!(whole.dead_letters.iter().filter(|(t, _)| *t > at).eq(again.dead_letters.iter().filter(|(t, _)| *t > at)));
+            assert!(
+                whole
+                    .dead_letters
+                    .iter()
+                    .filter(|(t, _)| *t > at)
+                    .eq(again.dead_letters.iter().filter(|(t, _)| *t > at))
+            );
             assert!(whole.counts.range(at + 1..).eq(again.counts.range(at + 1..)), "counts after {at}");
             assert!(whole.ticks.iter().filter(later).eq(again.ticks.iter().filter(later)), "ticks after {at}");
             assert_eq!(standing_at(&whole.kpis, at), standing_at(&again.kpis, at), "kpis at {at}");

@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use model::batch::Counts;
-use model::{
-    Anomaly, BarRow, BidEvent, Correlation, DeadLetter, Kpi, LiveBid, Names, Rule, T, Tick, TickRow, Zones,
-};
+use model::{Anomaly, BarRow, BidEvent, Correlation, DeadLetter, Kpi, LiveBid, Names, Rule, T, Tick, TickRow, Zones};
 use operators::bars::SavedMinute;
 use operators::keyed::Barrier;
 use operators::rules::SavedRule;
 use operators::{Config, DurableInputs, Inputs, build};
-use timely::container::CapacityContainerBuilder;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::{Inspect, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle, StreamVec};
 

@@ -4,6 +4,7 @@ mod architecture;
 mod broker;
 mod contract;
 mod door;
+mod kills;
 mod outages;
 mod program;
 mod readers;

@@ -11,6 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A running `optibid`; killed when dropped.
 pub(crate) struct Program {
     child: Child,
+    command: Command,
     pub(crate) port: u16,
     pub(crate) pgwire: u16,
     pub(crate) dir: tempfile::TempDir,
@@ -59,24 +60,39 @@ impl Program {
         for name in ["KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "DATABASE_URL", "CLICKHOUSE_HOST"] {
             command.env_remove(name);
         }
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("the binary was built with the tests");
-        let mut program = Self { child, port, pgwire, dir, client: reqwest::Client::new() };
-        let url = program.url("/livez");
-        let client = program.client.clone();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let child = command.spawn().expect("the binary was built with the tests");
+        let mut program = Self { child, command, port, pgwire, dir, client: reqwest::Client::new() };
+        program.answers().await;
+        program
+    }
+
+    /// Waits until it answers.
+    async fn answers(&mut self) {
+        let (url, client) = (self.url("/livez"), self.client.clone());
         let start = Instant::now();
         while client.get(&url).send().await.is_err() {
-            if let Some(status) = program.child.try_wait().unwrap() {
-                panic!("optibid {args:?} ended with {status}:\n{}", program.log());
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("optibid ended with {status}:\n{}", self.log());
             }
-            assert!(start.elapsed() < PATIENCE, "optibid does not answer:\n{}", program.log());
+            assert!(start.elapsed() < PATIENCE, "optibid does not answer:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        program
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The same command again, with settings over those it had, in the same folder and on the same ports.
+    pub(crate) async fn restart(&mut self, sets: &[&str]) {
+        for set in sets {
+            self.command.args(["--set", set]);
+        }
+        self.child = self.command.spawn().unwrap();
+        self.answers().await;
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

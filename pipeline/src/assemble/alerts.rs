@@ -30,9 +30,9 @@ impl Alerts {
     /// Takes what operators that begin with saved bars say is anomalous: only what was not known is news.
     pub(super) fn compare(&mut self, t: T, updates: Vec<(Anomaly, isize)>) -> Vec<Alert> {
         let stands = |anomaly: &Anomaly| {
-            self.by_id.get(&anomaly.id).is_some_and(|alert| {
-                alert.state != AlertState::Withdrawn && alert.anomaly == *anomaly
-            })
+            self.by_id
+                .get(&anomaly.id)
+                .is_some_and(|alert| alert.state != AlertState::Withdrawn && alert.anomaly == *anomaly)
         };
         let news = updates.into_iter().filter(|(anomaly, _)| !stands(anomaly)).collect();
         self.apply(t, news)

@@ -12,10 +12,10 @@ use std::time::Duration;
 use model::{Names, T};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
 use super::{Binding, Log};
@@ -102,7 +102,8 @@ impl Kafka {
             client(&self.section, "bindings-admin").create().map_err(Error::kafka("set up the log of bindings"))?;
         let replication = TopicReplication::Fixed(self.section.bindings_replication);
         // Trimmed by us, by what checkpoints need: never by age.
-        let topic = NewTopic::new(&self.topic, 1, replication).set("cleanup.policy", "delete").set("retention.ms", "-1");
+        let topic =
+            NewTopic::new(&self.topic, 1, replication).set("cleanup.policy", "delete").set("retention.ms", "-1");
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
         self.persist("make the topic of bindings", || {
             let made = self.runtime.block_on(admin.create_topics([&topic], &options))?;
@@ -123,7 +124,7 @@ impl Kafka {
             .set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "10");
         let failed = || Error::kafka("read the log of bindings");
-        let consumer: BaseConsumer = settings.create().map_err(failed())?;
+        let consumer: BaseConsumer<Quiet> = settings.create_with_context(Quiet).map_err(failed())?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.topic, 0, Offset::Beginning).map_err(failed())?;
         consumer.assign(&list).map_err(failed())?;
@@ -153,9 +154,10 @@ impl Kafka {
             let parts = name.rsplit_once('/').and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)));
             let (topic, partition): (&str, i32) =
                 parts.ok_or_else(|| Error::Checkpoint(format!("{}: {name:?} is no partition", self.topic)))?;
-            let id = self.names.partition(topic, partition).map_err(|other| {
-                Error::Checkpoint(format!("partitions {name} and {other} share a hash"))
-            })?;
+            let id = self
+                .names
+                .partition(topic, partition)
+                .map_err(|other| Error::Checkpoint(format!("partitions {name} and {other} share a hash")))?;
             offsets.insert(id, offset);
         }
         Ok(Binding { t: named.t, offsets })
@@ -229,15 +231,31 @@ impl Log for Kafka {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.topic, 0, Offset::Offset(before)).map_err(Error::kafka("trim bindings"))?;
         let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
-        self.runtime.block_on(admin.delete_records(&list, &options)).map_err(Error::kafka("trim the log of bindings"))?;
+        self.runtime
+            .block_on(admin.delete_records(&list, &options))
+            .map_err(Error::kafka("trim the log of bindings"))?;
         self.trimmed = before;
         Ok(())
     }
 }
 
+/// The end of the partition is what we wait for, and no error; what is one shows in `poll`.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 fn client(section: &config::Kafka, role: &str) -> ClientConfig {
     let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", &section.bootstrap).set("client.id", format!("optibid-{role}")).set("log_level", "4");
+    client
+        .set("bootstrap.servers", &section.bootstrap)
+        .set("client.id", format!("optibid-{role}"))
+        .set("log_level", "4");
     for (key, value) in &section.options.0 {
         client.set(key, value);
     }

@@ -14,6 +14,8 @@ use crate::Error;
 #[derive(Debug, Default)]
 struct Shared {
     bindings: Vec<Binding>,
+    /// The last T that was trimmed away.
+    trimmed_t: T,
     /// Counts the instances that took over.
     epoch: u64,
 }
@@ -33,7 +35,7 @@ impl Clone for Memory {
 }
 
 impl Memory {
-    /// Every binding in the log.
+    /// Every binding that was ever in the log, trimmed or not.
     pub fn bindings(&self) -> Vec<Binding> {
         self.shared.lock().bindings.clone()
     }
@@ -49,6 +51,7 @@ impl Log for Memory {
         let mut shared = self.shared.lock();
         shared.epoch += 1;
         self.epoch = shared.epoch;
+        let from = from.max(shared.trimmed_t);
         Ok(shared.bindings.iter().filter(|binding| binding.t > from).cloned().collect())
     }
 
@@ -62,7 +65,8 @@ impl Log for Memory {
     }
 
     fn trim(&mut self, t: T) -> Result<(), Error> {
-        self.shared.lock().bindings.retain(|binding| binding.t > t);
+        let mut shared = self.shared.lock();
+        shared.trimmed_t = shared.trimmed_t.max(t);
         Ok(())
     }
 }

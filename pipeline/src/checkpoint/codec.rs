@@ -217,7 +217,11 @@ impl Texts {
         Self { tables: Vec::new(), rows: Vec::new() }
     }
 
-    pub(super) fn add<R: Serialize>(&mut self, table: &'static str, rows: impl IntoIterator<Item = R>) -> Result<(), Wrong> {
+    pub(super) fn add<R: Serialize>(
+        &mut self,
+        table: &'static str,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Result<(), Wrong> {
         for row in rows {
             self.rows.push(serde_json::to_string(&row).map_err(|error| error.to_string())?);
             self.tables.push(table);

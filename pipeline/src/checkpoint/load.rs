@@ -28,8 +28,11 @@ pub struct Checkpoint {
 pub async fn list(store: &Store) -> Result<Vec<Checkpoint>, Error> {
     let failed = |error| Error::checkpoint("list checkpoints", error);
     let listed = store.store.list_with_delimiter(Some(&store.root)).await.map_err(failed)?;
-    let mut found: Vec<_> =
-        listed.objects.iter().filter_map(|object| Some((Manifest::t_of(&object.location)?, &object.location))).collect();
+    let mut found: Vec<_> = listed
+        .objects
+        .iter()
+        .filter_map(|object| Some((Manifest::t_of(&object.location)?, &object.location)))
+        .collect();
     found.sort_by_key(|(t, _)| std::cmp::Reverse(*t));
     let mut checkpoints = Vec::new();
     for (t, path) in found {

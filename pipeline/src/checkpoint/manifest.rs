@@ -97,7 +97,9 @@ impl Manifest {
         }
         let Version { version } = serde_json::from_str(json).map_err(|error| error.to_string())?;
         if version > VERSION {
-            return Err(format!("it has form {version}, and this program knows forms up to {VERSION}: run a newer one"));
+            return Err(format!(
+                "it has form {version}, and this program knows forms up to {VERSION}: run a newer one"
+            ));
         }
         serde_json::from_str(json).map_err(|error| error.to_string())
     }

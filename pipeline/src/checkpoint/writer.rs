@@ -80,7 +80,9 @@ impl Writer {
                 let Ok(cut) = self.cuts.recv() else { return };
                 debug_assert_eq!(cut.t, t, "cuts and shards come in the order of their barriers");
                 let Some(files) = self.persist("write bars", |writer| writer.write_cut(&cut)) else { return };
-                let Some(manifest) = self.persist("gather shards", |writer| writer.assemble(&cut, &files)) else { return };
+                let Some(manifest) = self.persist("gather shards", |writer| writer.assemble(&cut, &files)) else {
+                    return;
+                };
                 if !self.wait_for_sinks(t) {
                     return;
                 }
@@ -168,9 +170,10 @@ impl Writer {
             let mut files = Vec::new();
             if !shard.minutes.is_empty() {
                 let rows = shard.minutes.iter().map(|minute| minute.records.len().max(1)).sum();
-                let until_t = shard.minutes.iter().map(|minute| {
-                    bars::final_at(&self.plan.operators, minute.series.market, minute.start_ms + 60_000)
-                });
+                let until_t = shard
+                    .minutes
+                    .iter()
+                    .map(|minute| bars::final_at(&self.plan.operators, minute.series.market, minute.start_ms + 60_000));
                 let bytes = codec::encode_minutes(&shard.minutes).map_err(|error| wrong("minutes", error))?;
                 let until_t = until_t.max().unwrap_or(T::MAX);
                 files.push(self.write(Kind::Ticks, t, &format!("worker-{worker}-ticks"), rows, until_t, bytes)?);
@@ -278,9 +281,12 @@ impl Writer {
             let old = self.kept.remove(0);
             let store = Arc::clone(&self.plan.store.store);
             let root = self.plan.store.root.clone();
-            let needed = |file: &File| self.kept.iter().any(|kept| kept.files.iter().any(|other| other.path == file.path));
-            let gone: Vec<_> = old.files.iter().filter(|file| !needed(file)).map(|file| root.clone().join_all(&file.path)).collect();
-            let markers = (0..old.workers).map(|worker| root.clone().join_all(&format!("{:020}/worker-{worker}.json", old.t)));
+            let needed =
+                |file: &File| self.kept.iter().any(|kept| kept.files.iter().any(|other| other.path == file.path));
+            let gone: Vec<_> =
+                old.files.iter().filter(|file| !needed(file)).map(|file| root.clone().join_all(&file.path)).collect();
+            let markers =
+                (0..old.workers).map(|worker| root.clone().join_all(&format!("{:020}/worker-{worker}.json", old.t)));
             // The manifest first: what it lists must be there.
             let paths = std::iter::once(Manifest::path(&root, old.t)).chain(gone).chain(markers);
             for path in paths {

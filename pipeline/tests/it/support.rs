@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use model::wire::{TopicKind, WireTick};
 use model::{Batch, Names, Zones};
 use parking_lot::Mutex;
-use pipeline::handle::{Feed, Handle, Parts, Pipeline};
 use pipeline::binding::memory::Memory;
+use pipeline::handle::{Feed, Handle, Parts, Pipeline};
 use pipeline::{BatchQueue, Clock, Config, Durable, Error, Log, Metrics, Replay, Shutdown};
 
 /// Nothing here takes this long, unless it hangs.

@@ -70,7 +70,6 @@ impl BatchQueue for Way {
 
 /// What outlives a life.
 struct Place {
-    seed: u64,
     clock: Clock,
     log: Memory,
     objects: Arc<InMemory>,
@@ -80,11 +79,16 @@ struct Place {
 impl Place {
     fn new(seed: u64, clock: Clock) -> Self {
         let told = Told { seed, ..Told::default() };
-        Self { seed, clock, log: Memory::default(), objects: Arc::new(InMemory::new()), told }
+        Self { clock, log: Memory::default(), objects: Arc::new(InMemory::new()), told }
     }
 
     /// A life: starts with whatever is there.
-    fn live(&self, replay: &Replay, dice: &mut ChaCha8Rng, effects: Option<u64>) -> (World, Fuse, Result<Handle, pipeline::Error>) {
+    fn live(
+        &self,
+        replay: &Replay,
+        dice: &mut ChaCha8Rng,
+        effects: Option<u64>,
+    ) -> (World, Fuse, Result<Handle, pipeline::Error>) {
         let mut world = World::new([1, 2, 3, 4][dice.random_range(0..4)], self.clock);
         world.config.max_batch = [64, 700, 8_192][dice.random_range(0..3)];
         world.config.event_step = Span::from_millis(3_000);
@@ -126,22 +130,32 @@ fn replay(seed: u64) -> Replay {
     replay
 }
 
-async fn run(seed: u64, clock: Clock) {
+/// What the lives of a run went through.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lives {
+    lives: u64,
+    killed: u64,
+    /// Began with a checkpoint.
+    restored: u64,
+}
+
+async fn run(seed: u64, clock: Clock) -> Lives {
+    let mut lived = Lives::default();
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let place = Place::new(seed, clock);
     let replay = replay(seed);
     let lives = dice.random_range(1..5);
-    let mut all_bindings = BTreeMap::new();
     for life in 0..=lives {
         let effects = (life < lives).then(|| dice.random_range(1..80));
         let (_world, fuse, handle) = place.live(&replay, &mut dice, effects);
         let handle = handle.unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error}"));
         let ended = within(&format!("seed {seed}: the end of life {life}"), handle.wait()).await;
+        lived.lives += 1;
+        lived.killed += u64::from(fuse.is_blown());
+        lived.restored += u64::from(handle.begun_t() > 0);
         if !fuse.is_blown() {
             ended.unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error}"));
         }
-        // Kept by us: checkpoints let the log forget.
-        all_bindings.extend(place.log.bindings().into_iter().map(|binding| (binding.t, binding)));
         if !fuse.is_blown() && life < lives {
             break;
         }
@@ -154,38 +168,50 @@ async fn run(seed: u64, clock: Clock) {
 
     // One life without a crash and without a checkpoint, on the same record of T's.
     let oracle = Place::new(seed, clock);
-    oracle.log.fill(all_bindings.into_values());
+    oracle.log.fill(place.log.bindings());
     let (_world, _, handle) = oracle.live(&replay, &mut dice, None);
     let handle = handle.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-    within(&format!("seed {seed}: the oracle"), handle.wait()).await.unwrap();
+    if let Ok(ended) = tokio::time::timeout(std::time::Duration::from_secs(20), handle.wait()).await {
+        ended.unwrap();
+    } else {
+        panic!("seed {seed}: the oracle hangs: {:?} {:?}", handle.health(), handle.positions());
+    }
     let whole = oracle.told.batches.lock().clone();
-    for (t, batch) in &said {
+    // Which T's without any change are told is a matter of pace.
+    for (t, batch) in said.iter().filter(|(_, batch)| !batch.is_empty()) {
         let other = whole.get(t).unwrap_or_else(|| panic!("seed {seed}: T {t} is said by nobody else"));
         assert_eq!(batch, other, "seed {seed}: T {t}");
     }
     let missing = whole.iter().find(|(t, batch)| !said.contains_key(t) && !batch.is_empty());
     assert!(missing.is_none(), "seed {seed}: nobody said {missing:?}");
+    lived
 }
 
 async fn seeds(clock: Clock, few: u64) {
     if let Ok(one) = std::env::var("OPTIBID_SEED") {
-        return run(one.parse().expect("OPTIBID_SEED is a number"), clock).await;
+        run(one.parse().expect("OPTIBID_SEED is a number"), clock).await;
+        return;
     }
     let count = std::env::var("OPTIBID_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(few);
     let started = Instant::now();
+    let mut all = Lives::default();
     for seed in 0..count {
-        run(seed, clock).await;
+        let lived = run(seed, clock).await;
+        all.lives += lived.lives;
+        all.killed += lived.killed;
+        all.restored += lived.restored;
     }
     let each = started.elapsed().as_secs_f64() / count as f64;
-    println!("{count} seeds, {clock:?} clock: {:.1} seeds/s", 1.0 / each);
+    println!("{count} seeds, {clock:?} clock: {all:?}, {:.1} seeds/s", 1.0 / each);
+    assert!(all.killed * 2 > count && all.restored * 4 > count, "the harness does what it says: {all:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_anywhere_with_the_event_clock_nothing_is_lost_or_said_otherwise() {
-    seeds(Clock::Event, 150).await;
+    seeds(Clock::Event, 60).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_anywhere_with_the_wall_clock_nothing_is_lost_or_said_otherwise() {
-    seeds(Clock::Wall, 50).await;
+    seeds(Clock::Wall, 140).await;
 }
