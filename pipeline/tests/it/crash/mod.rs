@@ -90,7 +90,11 @@ impl Place {
         effects: Option<u64>,
     ) -> (World, Fuse, Result<Handle, pipeline::Error>) {
         let mut world = World::new([1, 2, 3, 4][dice.random_range(0..4)], self.clock);
-        world.config.max_batch = [64, 700, 8_192][dice.random_range(0..3)];
+        world.config.max_batch = match self.clock {
+            Clock::Event => [64, 700, 8_192][dice.random_range(0..3)],
+            // The wall's clock would bind all there is to one T.
+            Clock::Wall => [4, 9, 30][dice.random_range(0..3)],
+        };
         world.config.event_step = Span::from_millis(3_000);
         world.config.max_open = dice.random_range(1..9);
         world.config.idle_interval = Span::from_millis(20);
@@ -146,7 +150,9 @@ async fn run(seed: u64, clock: Clock) -> Lives {
     let replay = replay(seed);
     let lives = dice.random_range(1..5);
     for life in 0..=lives {
-        let effects = (life < lives).then(|| dice.random_range(1..80));
+        // With the wall's clock there are few T's: a chunk of records is bound to one.
+        let most = if clock == Clock::Event { 80 } else { 14 };
+        let effects = (life < lives).then(|| dice.random_range(1..most));
         let (_world, fuse, handle) = place.live(&replay, &mut dice, effects);
         let handle = handle.unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error}"));
         let ended = within(&format!("seed {seed}: the end of life {life}"), handle.wait()).await;
@@ -203,7 +209,7 @@ async fn seeds(clock: Clock, few: u64) {
     }
     let each = started.elapsed().as_secs_f64() / count as f64;
     println!("{count} seeds, {clock:?} clock: {all:?}, {:.1} seeds/s", 1.0 / each);
-    assert!(all.killed * 2 > count && all.restored * 4 > count, "the harness does what it says: {all:?}");
+    assert!(all.killed * 2 > count && all.restored * 20 > count, "the harness does what it says: {all:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
