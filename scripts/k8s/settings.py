@@ -12,7 +12,7 @@ OF_RUN = {"OPTIBID_PROCESSES", "OPTIBID_INDEX", "OPTIBID_HOSTS"}
 # What the object store's client reads.
 OF_BUCKET = {"AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 # Settings that come with checkpoints. Take one out as soon as default.toml has it.
-COMING = {"checkpoint.root"}
+COMING: set[str] = set()
 COMMANDS = {"run", "serve", "migrate", "simulate"}
 
 
