@@ -109,6 +109,9 @@ async fn a_client_that_resumes_over_a_kill_sees_every_moment_once() {
         "sinks.history.roll_interval=200ms".into(),
         "simulation.enabled=true".into(),
         "simulation.rate=100".into(),
+        // Whoever resumes gets every moment, not the last value of each key.
+        "api.websocket.conflate_after=100000".into(),
+        "api.websocket.queue_moments=100000".into(),
     ];
     let mut program = Program::start(&["run"], &sets).await;
     let mut socket = connect(&program, "/ws/prices?format=batch&channels=prices").await;
