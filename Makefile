@@ -8,6 +8,8 @@ CARGO ?= cargo
 
 help:
 	@echo "make demo    build and run everything in one process: http://127.0.0.1:8000 (ARGS='--replay FILE…' for real files)"
+	@echo "             DURABLE=1: on a real Kafka broker, survives kill -9"
+	@echo "make soak    the crash harness: SEEDS=2000"
 	@echo "make test    start PostgreSQL, Redis, Kafka and the ClickHouse engine in a scratch folder, run every test, stop them; check k8s/"
 	@echo "make check   formatting, clippy, licences and advisories, documentation"
 	@echo "make bench   throughput, latency and memory (release build)"
@@ -20,10 +22,18 @@ install:
 web:
 	@scripts/web.sh
 
+# DURABLE=1: on a real Kafka broker that outlives the program, with checkpoints, in ./data/durable.
+ifdef DURABLE
+demo: install web
+	@scripts/install.sh kafka
+	$(CARGO) build --workspace --bins
+	@scripts/demo-durable.sh "$${CARGO_TARGET_DIR:-target}/debug/optibid" $(ARGS)
+else
 demo: install web
 	$(CARGO) build --workspace --bins
 	@echo "starting: http://127.0.0.1:8000 (Ctrl-C ends it)"
 	@"$${CARGO_TARGET_DIR:-target}/debug/optibid" demo $(ARGS)
+endif
 
 test:
 	@scripts/install.sh test
@@ -43,3 +53,7 @@ bench:
 	@scripts/with-servers.sh scripts/bench.sh
 
 verify: test
+
+# In process, with both clocks; a seed that fails is printed and replays alone (OPTIBID_SEED=17).
+soak:
+	OPTIBID_SEEDS=$${SEEDS:-2000} $(CARGO) test --workspace --test it -- crash:: --nocapture

@@ -6,6 +6,7 @@
 #   scripts/install.sh page         also Node.js 20 or newer, for the page in api/web
 #   scripts/install.sh manifests    also kustomize, the schemas of Kubernetes and a linter, for k8s/ and the Dockerfile
 #   scripts/install.sh test         also PostgreSQL 15, Redis, Apache Kafka and the ClickHouse engine, and both of these
+#   scripts/install.sh kafka        also Apache Kafka (and Java), for the durable demo
 #   scripts/install.sh browser      also Chromium, to look at the page without a screen
 #
 # Downloads that do not come from apt go to $OPTIBID_TOOLS (default: ~/.cache/optibid). No service is
@@ -189,8 +190,8 @@ browser() {
 
 for part in "$@"; do
   case $part in
-    page | manifests | test | browser) ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+    page | manifests | kafka | test | browser) ;;
+    *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
   esac
 done
 build_tools
@@ -198,6 +199,7 @@ for part in "$@"; do
   case $part in
     page) page ;;
     manifests) manifests ;;
+    kafka) kafka ;;
     test) page; manifests; postgres; redis; kafka; clickhouse ;;
     browser) browser ;;
   esac

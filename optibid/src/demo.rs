@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Port of the page and the API.
     #[arg(long)]
     port: Option<u16>,
+    /// On the broker of the configuration, with checkpoints: goes on after a `kill -9` where it was. Needs --data.
+    #[arg(long, requires = "data")]
+    durable: bool,
     /// Keep data in this folder; without it a scratch folder is used and removed at the end.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -43,7 +46,17 @@ pub(crate) struct Args {
 
 /// Runs the demo until Ctrl-C.
 pub(crate) async fn demo(mut config: Config, args: Args) -> Result<()> {
-    config.pipeline.kafka.bootstrap.clear();
+    if args.durable {
+        anyhow::ensure!(
+            !config.pipeline.kafka.bootstrap.is_empty(),
+            "--durable needs a broker: set KAFKA_BOOTSTRAP_SERVERS"
+        );
+        config.checkpoint.enabled = true;
+        // Soon enough to see it in a demo.
+        config.checkpoint.interval = model::humane::Span::from_millis(10_000);
+    } else {
+        config.pipeline.kafka.bootstrap.clear();
+    }
     if let Some(port) = args.port {
         config.api.listen.set_port(port);
     }
@@ -66,7 +79,9 @@ pub(crate) async fn demo(mut config: Config, args: Args) -> Result<()> {
         simulation.scenario = args.scenario.unwrap_or_else(|| simulation.scenario.clone());
         simulation.rate = args.rate.unwrap_or(simulation.rate);
         simulation.seed = args.seed.unwrap_or(simulation.seed);
-        Feeder::Simulated { simulation: simulation.clone(), warm_up_ms: WARM_UP_MS }
+        // A market that has been there before goes on; it does not happen again.
+        let is_first = !config.checkpoint.enabled || !config.data.dir.exists();
+        Feeder::Simulated { simulation: simulation.clone(), warm_up_ms: if is_first { WARM_UP_MS } else { 0 } }
     } else {
         // T follows the files: at the wall's clock everything in them would be too old.
         config.pipeline.clock = pipeline::Clock::Event;

@@ -1,6 +1,7 @@
 //! `optibid`: one binary, a subcommand for every job. Start reading at `run.rs`: it wires the whole program, top to
 //! bottom, once.
 
+mod checkpoints;
 mod config;
 mod demo;
 mod feeder;
@@ -47,6 +48,9 @@ enum Command {
     Replay(replay::Args),
     /// Ask with SQL: a prompt, or one command with -c.
     Sql(sql::Args),
+    /// List or verify what a restart would begin with.
+    #[command(subcommand)]
+    Checkpoints(checkpoints::Command),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -78,6 +82,7 @@ async fn dispatch(command: Command, config: config::Config) -> anyhow::Result<()
         Command::Simulate(args) => simulate::simulate(&config, args).await,
         Command::Replay(args) => replay::replay(&config, args).await,
         Command::Sql(args) => sql::sql(&config, args).await,
+        Command::Checkpoints(command) => checkpoints::command(&config, &command).await,
         Command::Config(command) => config::command(&config, &command).await,
     }
 }

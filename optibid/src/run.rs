@@ -8,7 +8,7 @@ use model::{Names, T};
 use pipeline::source::embedded::Embedded;
 use pipeline::{Feed, Parts, Pipeline, Shutdown};
 use prometheus::Registry;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -40,12 +40,14 @@ pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
     let queues = handles.iter().map(|handle| Box::new(stores::Queue(handle.clone())) as _).collect();
 
     // The dataflow.
+    let (begin, may_begin) = oneshot::channel();
     let (log, durable) = durability(&config, &names, &handles, embedded.is_some(), &shutdown)?;
     let parts = Parts {
         feed: embedded.map_or(Feed::Kafka, Feed::Embedded),
         queues,
         log,
         durable,
+        begin: Some(may_begin),
         written: handles
             .iter()
             .find(|handle| handle.name() == "history")
@@ -96,6 +98,8 @@ pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
         registry,
     };
     let server = api::Server::new(config.api.clone(), deps)?;
+    // The WebSocket has subscribed: from here on it sees every moment. (It may be gone only when the program ends.)
+    let _ = begin.send(());
     if let Some(address) = server.address() {
         tracing::info!(
             "page and API: http://127.0.0.1:{0}/  documentation: http://127.0.0.1:{0}/api/docs",

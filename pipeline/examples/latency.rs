@@ -64,6 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         queues: vec![Box::new(arrivals.clone())],
         log: None,
         durable: None,
+        begin: None,
         written: None,
         limits: model::snapshot::Limits::default(),
         metrics: Metrics::new(&prometheus::Registry::new())?,

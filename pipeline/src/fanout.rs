@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use model::batch::Counts;
 use model::{Batch, PartitionId, Snapshot, T};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::Error;
 use crate::assemble::Closed;
@@ -97,6 +97,12 @@ pub(crate) struct Fanout {
     pub(crate) log: Option<Box<dyn Log>>,
     /// The last T in the log: what comes up to it is said again and not logged again.
     pub(crate) logged_t: T,
+    /// The last T that is repeated. Until then nobody may lose their place in the stream.
+    pub(crate) repeated_t: T,
+    /// Told when everybody who is to see every batch has subscribed.
+    pub(crate) begin: Option<oneshot::Receiver<()>>,
+    /// Batches that the stream holds for its slowest subscriber.
+    pub(crate) capacity: usize,
     /// Where the state at a barrier goes.
     pub(crate) cuts: Option<Sender<Cut>>,
     /// Told the oldest T that a restart may begin with: bindings before it are not needed any more.
@@ -113,6 +119,11 @@ pub(crate) struct Fanout {
 impl Fanout {
     /// Runs until the workers are gone and the channel is empty. `Err` when the log gave up.
     pub(crate) fn run(mut self, runtime: &tokio::runtime::Runtime) -> Result<(), Error> {
+        if let Some(begin) = self.begin.take() {
+            runtime.block_on(async {
+                tokio::select! { _ = begin => {}, () = self.shared.shutdown.stopping() => {} }
+            });
+        }
         let mut snapshot = Snapshot::clone(&self.snapshot.load());
         let mut progress = *self.progress.borrow();
         loop {
@@ -133,6 +144,9 @@ impl Fanout {
                 return Err(error);
             }
             for closed in group {
+                if closed.binding.t <= self.repeated_t {
+                    runtime.block_on(self.pace());
+                }
                 self.publish(&mut snapshot, &mut progress, &closed);
                 if !closed.saved {
                     runtime.block_on(self.deliver(&closed.batch));
@@ -195,6 +209,13 @@ impl Fanout {
             self.metrics.close_seconds.observe(minted_at.elapsed().as_secs_f64());
         }
         self.measure_lag(batch.t);
+    }
+
+    /// The past is repeated as fast as the slowest subscriber takes it: a client that resumes must find every moment.
+    async fn pace(&self) {
+        while self.batches.len() * 2 >= self.capacity && !self.shared.shutdown.is_stopping() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     fn measure_lag(&self, t: T) {

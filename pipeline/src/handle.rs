@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 use model::health::{ServiceHealth, ServiceState};
 use model::{Batch, Names, PartitionId, Snapshot, T, Zones};
 use parking_lot::Mutex;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::binding::Log;
 use crate::config::Config;
@@ -54,6 +54,8 @@ pub struct Parts {
     pub durable: Option<Durable>,
     /// Up to which T the history is safely written; the snapshot forgets nothing newer. `None`: there is no history.
     pub written: Option<Written>,
+    /// Nothing is released before this is told (or dropped): whoever is to see every batch has subscribed by then.
+    pub begin: Option<oneshot::Receiver<()>>,
     /// What the snapshot keeps.
     pub limits: model::snapshot::Limits,
     /// The pipeline's metrics.
@@ -149,6 +151,9 @@ impl Pipeline {
             queues: parts.queues,
             log,
             logged_t: last_t,
+            repeated_t: last_t,
+            begin: parts.begin,
+            capacity: config.broadcast,
             cuts,
             kept_t,
             bound,

@@ -104,6 +104,12 @@ pub async fn newest(
     }
 }
 
+/// Reads every file of a checkpoint as a restart would. Returns the rows read, or what is wrong.
+pub async fn verify(store: &Store, manifest: &Manifest, operators: &operators::Config) -> Result<usize, String> {
+    let limits = model::snapshot::Limits::default();
+    load(store, manifest.clone(), operators, limits).await.map(|recovered| recovered.rows())
+}
+
 /// Reads and checks every file of a checkpoint.
 async fn load(
     store: &Store,

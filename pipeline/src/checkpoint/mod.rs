@@ -28,7 +28,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-pub use load::{Checkpoint, Recovered, list, newest};
+pub use load::{Checkpoint, Recovered, list, newest, verify};
 pub use manifest::{File, Kind, Manifest};
 pub(crate) use writer::{Plan, Writer};
 

@@ -106,6 +106,7 @@ impl World {
             queues,
             log,
             durable,
+            begin: None,
             written: None,
             limits: model::snapshot::Limits::default(),
             metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),

@@ -7,6 +7,7 @@
 //! * all lives together say exactly what one life without any crash says of the same log, T by T;
 //! * every record is accounted for: received = applied + corrected + superseded + duplicates + dead letters.
 
+mod damaged;
 mod fuse;
 
 use std::collections::BTreeMap;
