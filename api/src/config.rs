@@ -17,7 +17,7 @@ pub struct Config {
     /// Folder with the built page. Without one, the page built into the binary is served.
     pub web_dir: Option<PathBuf>,
     /// The administrator's key. Empty: a random one is made at start and logged once.
-    pub admin_key: Secret<String>,
+    pub admin_key: Secret,
     /// Origins that browsers may call from; `*` means any, an empty list none but our own.
     pub cors_origins: Vec<String>,
     /// Longest time a request may take until its answer begins.

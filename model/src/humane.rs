@@ -53,42 +53,57 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// A value that is never printed: `Debug`, `Display` and serialisation all show `***`.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret<S>(S);
+/// What a secret prints as.
+const MASK: &str = "***";
 
-impl<S> Secret<S> {
+/// A text that is never printed: `Debug`, `Display` and serialisation show `***`, or nothing where there is none. The
+/// mask itself is no secret: a printed configuration that is read back is refused instead of opening the door to
+/// everyone who knows three stars.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
     /// Hides a value.
-    pub fn new(value: S) -> Self {
-        Self(value)
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
     }
 
     /// The value itself: for the call that needs it, never for a log.
-    pub fn expose(&self) -> &S {
+    pub fn expose(&self) -> &String {
         &self.0
     }
+
+    fn shown(&self) -> &'static str {
+        if self.0.is_empty() { "" } else { MASK }
+    }
 }
 
-impl<S> fmt::Debug for Secret<S> {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+        f.write_str(MASK)
     }
 }
 
-impl<S> fmt::Display for Secret<S> {
+impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+        f.write_str(self.shown())
     }
 }
 
-impl<S> Serialize for Secret<S> {
-    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        serializer.serialize_str("***")
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.shown())
     }
 }
 
-impl<'de, S: Deserialize<'de>> Deserialize<'de> for Secret<S> {
+impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        S::deserialize(deserializer).map(Self)
+        let value = String::deserialize(deserializer)?;
+        if value == MASK {
+            return Err(serde::de::Error::custom(
+                "a secret is \"***\": that is how `optibid config print` masks it; write the secret itself, or leave it out",
+            ));
+        }
+        Ok(Self(value))
     }
 }

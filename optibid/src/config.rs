@@ -329,4 +329,20 @@ mod tests {
         assert!(!toml::to_string(&config).unwrap().contains("hunter2"));
         assert!(!format!("{config:?}").contains("hunter2"));
     }
+
+    #[test]
+    fn a_printed_configuration_is_read_back_only_without_its_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("optibid.toml");
+        let reads_back = |config: &Config| {
+            std::fs::write(&path, toml::to_string_pretty(config).unwrap()).unwrap();
+            load(Some(&path), [], &[])
+        };
+        let mut plain = with(&[], &[]).unwrap();
+        plain.sinks.redis.url = Default::default();
+        plain.sinks.postgres.url = Default::default();
+        assert!(reads_back(&plain).unwrap().api.admin_key.expose().is_empty(), "no secret stays none");
+        let error = format!("{:#}", reads_back(&with(&[], &["api.admin_key=k"]).unwrap()).unwrap_err());
+        assert!(error.contains("config print"), "{error}");
+    }
 }

@@ -164,7 +164,9 @@ impl Binder {
 
     /// Nothing on record any more: what was kept is staged as if it came now.
     pub(crate) fn lead(&mut self) {
-        self.following = false;
+        if !std::mem::take(&mut self.following) {
+            return;
+        }
         let kept: Vec<(Chunk, usize)> = self.lanes.values_mut().flat_map(|lane| lane.kept.drain(..)).collect();
         for (chunk, taken) in kept {
             self.rows -= chunk.len() - taken;
@@ -205,6 +207,7 @@ impl Binder {
             decoded.clear();
             while let Some((chunk, taken)) = lane.kept.front_mut() {
                 let mut origin = origin(chunk);
+                // Those before were taken by an earlier T.
                 for (offset, timestamp_ms, bytes) in chunk.iter().skip(*taken).take_while(|(offset, ..)| *offset < upto)
                 {
                     (origin.offset, origin.timestamp_ms) = (offset, timestamp_ms);
@@ -233,13 +236,14 @@ impl Binder {
         self.positions.set(&chunk.partition, chunk.next_offset());
     }
 
-    fn decode_chunk(&mut self, chunk: &Chunk, skip: usize) {
+    fn decode_chunk(&mut self, chunk: &Chunk, taken: usize) {
         let partition = &chunk.partition;
         let mut origin = origin(chunk);
         let mut decoded = self.spare();
         let mut first_clock = None;
         let mut next_offset = chunk.next_offset();
-        for (offset, timestamp_ms, bytes) in chunk.iter().skip(skip) {
+        // What was taken by a recorded T is not decoded again.
+        for (offset, timestamp_ms, bytes) in chunk.iter().skip(taken) {
             (origin.offset, origin.timestamp_ms) = (offset, timestamp_ms);
             self.decoder.decode(partition.kind, &origin, bytes, &mut decoded);
             next_offset = offset + 1;

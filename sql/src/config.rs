@@ -54,7 +54,7 @@ pub struct PgwireConfig {
     pub max_connections: usize,
     /// Password that every user must give (SCRAM-SHA-256); none is asked for when empty.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub password: Option<Secret<String>>,
+    pub password: Option<Secret>,
 }
 
 impl Default for PgwireConfig {
@@ -70,7 +70,7 @@ pub struct HistoryConfig {
     /// A folder, or a URL: `file:///…`, `s3://bucket/prefix`.
     pub url: String,
     /// Options of the object store (`aws_access_key_id`, `aws_endpoint` …).
-    pub options: BTreeMap<String, Secret<String>>,
+    pub options: BTreeMap<String, Secret>,
     /// How long a listing of files is believed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listing_ttl: Option<Span>,

@@ -11,11 +11,11 @@ use crate::error::Error;
 
 /// The administrator's key.
 #[derive(Clone, Debug)]
-pub(crate) struct AdminKey(Secret<String>);
+pub(crate) struct AdminKey(Secret);
 
 impl AdminKey {
     /// The configured key. Without one a random key is made and logged, this once.
-    pub(crate) fn new(configured: &Secret<String>) -> Self {
+    pub(crate) fn new(configured: &Secret) -> Self {
         if !configured.expose().is_empty() {
             return Self(configured.clone());
         }

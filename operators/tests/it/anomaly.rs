@@ -24,7 +24,7 @@ type Change = (BarRow, T, isize);
 type RuleRecord = (Rule, PartitionId, i64);
 type Script = Vec<Moment<Change, RuleRecord>>;
 
-fn rule(name: &str, kind: AnomalyKind, threshold_milli: i64, window_bars: u32, revision: i64) -> Rule {
+pub(crate) fn rule(name: &str, kind: AnomalyKind, threshold_milli: i64, window_bars: u32, revision: i64) -> Rule {
     Rule {
         rule: name.into(),
         kind,

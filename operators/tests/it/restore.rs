@@ -5,31 +5,20 @@ use std::collections::BTreeMap;
 
 use model::bid::{BidStatus, Side, Step};
 use model::humane::Span;
-use model::{AnomalyKind, BarRow, BidEvent, Granularity, Market, PartitionId, Rule, SeriesKey, Severity, T};
+use model::{AnomalyKind, BarRow, BidEvent, Granularity, Market, PartitionId, Rule, SeriesKey, T};
 use operators::bars::open_from_ms;
 use operators::keyed::Barrier;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::{Captured, Updates, Workload, run, standing_at};
-use crate::workload;
+use crate::support::{Captured, Updates, Workload, run, same, standing_at};
+use crate::{anomaly, workload};
 
 const HOUR_MS: u64 = 3_600_000;
 
+/// A rule over seven bars.
 fn rule(name: &str, kind: AnomalyKind, threshold_milli: i64, revision: i64) -> Rule {
-    Rule {
-        rule: name.into(),
-        kind,
-        zone: None,
-        location: None,
-        market: None,
-        threshold_milli,
-        window_bars: 7,
-        severity: Severity::Info,
-        enabled: true,
-        revision,
-        deleted: false,
-    }
+    anomaly::rule(name, kind, threshold_milli, 7, revision)
 }
 
 /// Ticks of every kind, alerts of every kind with rules that change, bids that end.
@@ -116,23 +105,15 @@ fn rest(work: &Workload, whole: &Captured, at: T) -> Workload {
 }
 
 #[track_caller]
-fn after<R: Clone + PartialEq + std::fmt::Debug>(what: &str, at: T, whole: &Updates<R>, again: &Updates<R>) {
+fn after<R: Clone + PartialEq + std::fmt::Debug>(
+    what: &str,
+    at: T,
+    workers: usize,
+    whole: &Updates<R>,
+    again: &Updates<R>,
+) {
     let later = |updates: &Updates<R>| updates.iter().filter(|(_, t, _)| *t > at).cloned().collect::<Vec<_>>();
-    let (whole, again) = (later(whole), later(again));
-    let first = whole.iter().zip(&again).find(|(whole, again)| whole != again);
-    assert!(first.is_none(), "{what} differ after {at}: {first:#?}");
-    assert_eq!(whole.len(), again.len(), "{what} after {at}: {:#?}", whole.last().max_by_len(again.last()));
-}
-
-/// The one that is there, for messages.
-trait Either<R> {
-    fn max_by_len(self, other: Self) -> Self;
-}
-
-impl<R> Either<R> for Option<R> {
-    fn max_by_len(self, other: Self) -> Self {
-        self.or(other)
-    }
+    same(&format!("{what} after {at}"), workers, &later(whole), &later(again));
 }
 
 #[test]
@@ -147,12 +128,12 @@ fn a_restored_graph_says_what_the_first_one_says() {
         for at in times {
             let workers = [1, 2, 4][dice.random_range(0..3)];
             let again = run(&rest(&work, &whole, at), workers, seed + 50);
-            after("bars", at, &whole.bars, &again.bars);
-            after("kpis", at, &whole.kpis, &again.kpis);
-            after("anomalies", at, &whole.anomalies, &again.anomalies);
-            after("correlations", at, &whole.correlations, &again.correlations);
-            after("bids", at, &whole.bids, &again.bids);
-            after("rules", at, &whole.rules, &again.rules);
+            after("bars", at, workers, &whole.bars, &again.bars);
+            after("kpis", at, workers, &whole.kpis, &again.kpis);
+            after("anomalies", at, workers, &whole.anomalies, &again.anomalies);
+            after("correlations", at, workers, &whole.correlations, &again.correlations);
+            after("bids", at, workers, &whole.bids, &again.bids);
+            after("rules", at, workers, &whole.rules, &again.rules);
             let later = |(t, _): &&(T, _)| *t > at;
             assert!(
                 whole

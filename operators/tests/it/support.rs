@@ -307,6 +307,7 @@ pub(crate) fn run_all(work: &Workload, seed: u64) -> Captured {
         same("ticks", workers, &one.ticks, &other.ticks);
         same("bars", workers, &one.bars, &other.bars);
         same("kpis", workers, &one.kpis, &other.kpis);
+        same("bids", workers, &one.bids, &other.bids);
         same("anomalies", workers, &one.anomalies, &other.anomalies);
         same("correlations", workers, &one.correlations, &other.correlations);
         same("rules", workers, &one.rules, &other.rules);
@@ -318,7 +319,7 @@ pub(crate) fn run_all(work: &Workload, seed: u64) -> Captured {
     one
 }
 
-fn same<R: PartialEq + std::fmt::Debug>(what: &str, workers: usize, one: &[R], other: &[R]) {
+pub(crate) fn same<R: PartialEq + std::fmt::Debug>(what: &str, workers: usize, one: &[R], other: &[R]) {
     let first = one.iter().zip(other).find(|(one, other)| one != other);
     assert!(first.is_none(), "{what} differ with {workers} workers, first {first:#?}");
     assert_eq!(one.len(), other.len(), "number of {what} with {workers} workers");

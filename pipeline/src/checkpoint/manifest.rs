@@ -49,9 +49,6 @@ pub struct File {
     pub xxh3: String,
     /// From this T on nothing in it is needed any more.
     pub until_t: T,
-    /// How many times its rows have been merged with others'.
-    #[serde(default)]
-    pub merges: u32,
 }
 
 /// What a file holds.

@@ -148,16 +148,8 @@ impl Writer {
 
     fn write(&self, kind: Kind, t: T, name: &str, rows: usize, until_t: T, bytes: Bytes) -> Result<File, Error> {
         let path = format!("{t:020}/{name}.parquet");
-        let file = File {
-            path: path.clone(),
-            kind,
-            t,
-            rows,
-            bytes: bytes.len() as u64,
-            xxh3: checksum(&bytes),
-            until_t,
-            merges: 0,
-        };
+        let file =
+            File { path: path.clone(), kind, t, rows, bytes: bytes.len() as u64, xxh3: checksum(&bytes), until_t };
         self.put(&path, bytes)?;
         Ok(file)
     }

@@ -18,7 +18,7 @@ pub struct Config {
     /// User; empty sends none.
     pub user: String,
     /// Password; empty sends none.
-    pub password: Secret<String>,
+    pub password: Secret,
     /// Gathering, queueing and retrying. ClickHouse wants few large inserts.
     pub driver: Limits,
 }

@@ -12,7 +12,7 @@ pub struct Config {
     /// Whether batches are written to Postgres.
     pub enabled: bool,
     /// `postgres://user[:password]@host:port/database`; `options=-c search_path=…` picks a schema.
-    pub url: Secret<String>,
+    pub url: Secret,
     /// Numbers the lineage of T: rises when a replay starts anew rather than from a checkpoint. Progress is kept for each.
     pub generation: i64,
     /// Patience with connecting.

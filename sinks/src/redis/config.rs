@@ -12,7 +12,7 @@ pub struct Config {
     /// Whether batches are written to Redis.
     pub enabled: bool,
     /// `redis://[user:password@]host:port/database`.
-    pub url: Secret<String>,
+    pub url: Secret,
     /// Start of every key and channel.
     pub prefix: String,
     /// Entries kept of each price history and of the alert stream (about: Redis trims in blocks of 100).

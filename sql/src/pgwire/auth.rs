@@ -29,7 +29,7 @@ pub(super) enum Startup {
 
 impl Startup {
     /// A start that asks for `password`, if there is one.
-    pub(super) fn new(password: Option<&Secret<String>>, connections: Arc<ConnectionManager>) -> Self {
+    pub(super) fn new(password: Option<&Secret>, connections: Arc<ConnectionManager>) -> Self {
         match password.filter(|password| !password.expose().is_empty()) {
             None => Self::Open(connections, RandomPidSecretKeyGenerator::default()),
             Some(password) => {
@@ -101,7 +101,7 @@ impl ServerParameterProvider for Parameters {
 
 /// The same password for everybody.
 #[derive(Debug)]
-struct OnePassword(Secret<String>);
+struct OnePassword(Secret);
 
 #[async_trait]
 impl AuthSource for OnePassword {

@@ -179,7 +179,7 @@ async fn a_transaction_reads_one_t_and_statement_timeout_holds() {
 #[tokio::test]
 async fn a_password_is_asked_for_where_there_is_one() {
     let world = World::with(Config::default());
-    let config = PgwireConfig { password: Some(Secret::new("s3cret".into())), ..PgwireConfig::default() };
+    let config = PgwireConfig { password: Some(Secret::new("s3cret")), ..PgwireConfig::default() };
     let server = Server::start(&world, config).await;
     let client = server.connect(Some("s3cret")).await.unwrap();
     client.simple_query("SELECT 1").await.unwrap();
