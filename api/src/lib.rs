@@ -21,6 +21,7 @@ mod rest;
 mod routes;
 mod series;
 mod serve;
+mod starting;
 mod view;
 mod web;
 
@@ -38,6 +39,7 @@ pub use app::{Deps, Health, Publisher};
 pub use config::{Config, WebSocket};
 pub use error::{Error, ErrorBody, ErrorDetail};
 pub use metrics::Metrics;
+pub use starting::Starting;
 
 use app::App;
 use auth::AdminKey;
@@ -52,10 +54,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the address and starts to follow the batches. Fails when the address is taken. Needs a tokio runtime.
-    pub fn new(config: Config, deps: Deps) -> Result<Self, Error> {
+    /// Takes the address over and starts to follow the batches. Needs a tokio runtime.
+    pub fn new(config: Config, deps: Deps, starting: Starting) -> Result<Self, Error> {
         let metrics = Metrics::new(&deps.registry)?;
-        let listener = serve::bind(&config)?;
+        let listener = starting.done();
         let labels = Labels { names: Arc::clone(&deps.names), zones: deps.zones.clone() };
         // The batches before the snapshot: what comes between the two is in both, and applied once.
         let batches = deps.batches.subscribe();

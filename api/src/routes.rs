@@ -4,13 +4,19 @@
 //! against the OpenAPI document and the running server by tests.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
+use warp::filters::BoxedFilter;
 use warp::http::Method;
+use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use crate::error::Error;
 use crate::rest::{Shared, analytics, explain, market, simulate, sockets, sql, system};
 use crate::{docs, web};
+
+/// What a client hears while a restart repeats the past, or where the state is another process's.
+pub(crate) const NOT_CURRENT: &str = "the state is not here yet, see /health: try again in a moment";
 
 /// The prefixes under which the WebSocket's routes answer alike.
 pub(crate) const SOCKET_PREFIXES: [&str; 3] = ["/api/ws/ws", "/api/ws", "/ws"];
@@ -94,13 +100,7 @@ pub(crate) fn tree(
     let api = system::routes(app)
         .or(docs::routes())
         .unify()
-        .or(market::routes(app))
-        .unify()
-        .or(analytics::routes(app))
-        .unify()
-        .or(explain::routes(app))
-        .unify()
-        .or(sql::routes(app))
+        .or(current(app).and(numbers(app)))
         .unify()
         .or(sockets::routes(app))
         .unify()
@@ -112,9 +112,32 @@ pub(crate) fn tree(
     api.recover(rejected)
 }
 
+/// What answers from the state: no number at all is better than one of the past, or of half a state.
+fn numbers(app: &Shared) -> BoxedFilter<(Response,)> {
+    let numbers = market::routes(app).or(analytics::routes(app)).unify();
+    numbers.or(explain::routes(app)).unify().or(sql::routes(app)).unify().boxed()
+}
+
+/// Passes when the state is as new as anything that anybody has seen of it.
+fn current(app: &Shared) -> BoxedFilter<()> {
+    let app = Arc::clone(app);
+    let check = move || {
+        let is_current = (app.deps.is_current)();
+        async move { if is_current { Ok(()) } else { Err(warp::reject::custom(NotCurrent)) } }
+    };
+    warp::any().and_then(check).untuple_one().boxed()
+}
+
+#[derive(Debug)]
+struct NotCurrent;
+
+impl warp::reject::Reject for NotCurrent {}
+
 async fn rejected(rejection: Rejection) -> Result<impl Reply + use<>, Infallible> {
     let error = if rejection.is_not_found() {
         Error::NoRoute("see /api/docs".to_owned())
+    } else if rejection.find::<NotCurrent>().is_some() {
+        Error::Unavailable(NOT_CURRENT.to_owned())
     } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
         Error::MethodNotAllowed
     } else {

@@ -61,11 +61,9 @@ fn line(what: What, workers: usize, batch: u64, ticks: u64) {
             let ticks = input.to_stream(scope);
             let (bids, rules) = (bids.to_stream(scope), rules.to_stream(scope));
             match what {
-                What::Bars => {
-                    sum_bars(operators::bars::bars(&config, &zones, &names, ticks, None).bars, &totals, &probe)
-                }
+                What::Bars => sum_bars(operators::bars::bars(&config, ticks, None).bars, &totals, &probe),
                 What::Graph => {
-                    let out = build(&config, &zones, &names, Inputs { ticks, bids, rules, durable: None });
+                    let out = build(&config, &zones, Inputs { ticks, bids, rules, durable: None });
                     sum_bars(out.bars, &totals, &probe);
                     count(out.kpis.inner, &totals.0, &probe);
                     count(out.anomalies.inner, &totals.0, &probe);

@@ -5,7 +5,7 @@
 //!             │         ├──► kpi (windows, spread)           ──► Outputs::kpis
 //!             │         ├──► anomaly ◄── rules               ──► Outputs::anomalies
 //!             │         └──► correlation                     ──► Outputs::correlations
-//!             └─ tick rows, dead letters, counts
+//!             └─ tick rows, refused ticks, counts
 //! bids  ──► bids                                             ──► Outputs::bids
 //! ```
 //!
@@ -25,16 +25,12 @@ pub mod kpi;
 pub mod rollup;
 pub mod rules;
 
-use std::sync::Arc;
-
 use differential_dataflow::{AsCollection, VecCollection};
 use model::batch::Counts;
-use model::{
-    Anomaly, BarRow, BidEvent, Correlation, DeadLetter, Kpi, LiveBid, Names, PartitionId, Rule, T, Tick, TickRow, Zones,
-};
+use model::{Anomaly, BarRow, BidEvent, Correlation, Kpi, LiveBid, PartitionId, Rule, T, Tick, TickRow, Zones};
 use timely::dataflow::StreamVec;
 
-use bars::SavedMinute;
+use bars::{Refused, SavedMinute};
 pub use config::Config;
 use keyed::{Barrier, Durable};
 use rules::SavedRule;
@@ -78,7 +74,7 @@ pub struct Outputs<'s> {
     /// Rules that stand.
     pub rules: VecCollection<'s, T, Rule, isize>,
     /// Ticks that came too late, whole.
-    pub dead_letters: StreamVec<'s, T, DeadLetter>,
+    pub refused: StreamVec<'s, T, Refused>,
     /// What became of the ticks; `received` is the source's to count. Several a T: add them up.
     pub counts: StreamVec<'s, T, Counts>,
     /// The durable state: what changed in it since the barrier before, at the T of each barrier.
@@ -97,13 +93,13 @@ pub struct Saved<'s> {
 }
 
 /// The whole graph.
-pub fn build<'s>(config: &Config, zones: &Zones, names: &Arc<Names>, inputs: Inputs<'s>) -> Outputs<'s> {
+pub fn build<'s>(config: &Config, zones: &Zones, inputs: Inputs<'s>) -> Outputs<'s> {
     let (mut barriers, mut sealed_bars) = (None, None);
     let durable = inputs.durable.map(|durable| {
         (barriers, sealed_bars) = (Some(durable.barriers.clone()), durable.sealed_bars);
         Durable { restore: durable.minutes, barriers: durable.barriers }
     });
-    let minute = bars::bars(config, zones, names, inputs.ticks, durable);
+    let minute = bars::bars(config, inputs.ticks, durable);
     let bars = match sealed_bars {
         Some(sealed) => minute.bars.clone().concat(sealed.as_collection()),
         None => minute.bars.clone(),
@@ -122,7 +118,7 @@ pub fn build<'s>(config: &Config, zones: &Zones, names: &Arc<Names>, inputs: Inp
         correlations,
         bids,
         rules,
-        dead_letters: minute.dead_letters,
+        refused: minute.refused,
         counts: minute.counts,
         saved: Saved { minutes: minute.saved, bids: saved_bids, rules: saved_rules },
     }

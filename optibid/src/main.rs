@@ -38,8 +38,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the pipeline and the API in one process.
-    Run,
+    /// Run the pipeline and the API in one process, or one process of a group.
+    Run(run::Args),
     /// Run everything with no server at all: embedded broker, embedded history, a simulated market or real files.
     Demo(demo::Args),
     /// Send a made-up market to Kafka.
@@ -77,7 +77,7 @@ fn main() -> std::process::ExitCode {
 
 async fn dispatch(command: Command, config: config::Config) -> anyhow::Result<()> {
     match command {
-        Command::Run => run::run(config, None).await,
+        Command::Run(args) => run::run(args.apply(config), None).await,
         Command::Demo(args) => demo::demo(config, args).await,
         Command::Simulate(args) => simulate::simulate(&config, args).await,
         Command::Replay(args) => replay::replay(&config, args).await,

@@ -16,10 +16,47 @@ use crate::feeder::{self, Feeder};
 use crate::services::{self, KafkaPublisher};
 use crate::{migrations, stores};
 
+/// Which process of how many this is: over the `[pipeline.cluster]` section.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Processes that compute together.
+    #[arg(long, env = "OPTIBID_PROCESSES", value_name = "N")]
+    processes: Option<usize>,
+    /// Which of them this is, from 0. Process 0 serves the API and feeds the stores.
+    #[arg(long, env = "OPTIBID_INDEX", value_name = "I")]
+    index: Option<usize>,
+    /// Where they listen for each other: host:port of each, separated by commas, or one with {index} in it for all.
+    #[arg(long, env = "OPTIBID_HOSTS", value_name = "HOSTS")]
+    hosts: Option<String>,
+}
+
+impl Args {
+    /// The configuration with what was said here.
+    pub(crate) fn apply(self, mut config: Config) -> Config {
+        let cluster = &mut config.pipeline.cluster;
+        cluster.processes = self.processes.unwrap_or(cluster.processes);
+        cluster.index = self.index.unwrap_or(cluster.index);
+        cluster.hosts = self.hosts.unwrap_or_else(|| std::mem::take(&mut cluster.hosts));
+        config
+    }
+}
+
 /// Runs until Ctrl-C, SIGTERM or the end of the dataflow. `feeder` sends records beside it.
-pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
+pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>) -> Result<()> {
+    config.pipeline.validate()?;
+    if !config.pipeline.cluster.leads() {
+        // Stores, SQL and the simulated market are process 0's.
+        config.sinks = sinks::Config::none();
+        config.sql.pgwire.enabled = false;
+        config.simulation.enabled = false;
+    }
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
+    let stage = pipeline::Stage::default();
+    let starting = {
+        let stage = stage.clone();
+        api::Starting::new(&config.api, move || stage.now())?
+    };
     let (registry, zones, names) = (Registry::new(), config.zone_table()?, Arc::new(Names::default()));
 
     // The broker.
@@ -47,6 +84,7 @@ pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
         queues,
         log,
         durable,
+        stage,
         begin: Some(may_begin),
         written: handles
             .iter()
@@ -93,11 +131,11 @@ pub(crate) async fn run(config: Config, feeder: Option<Feeder>) -> Result<()> {
         health: services::health(pipeline.clone(), handles, sinks_config.disabled()),
         is_current: {
             let pipeline = pipeline.clone();
-            Arc::new(move || !pipeline.is_repeating())
+            Arc::new(move || pipeline.is_current())
         },
         registry,
     };
-    let server = api::Server::new(config.api.clone(), deps)?;
+    let server = api::Server::new(config.api.clone(), deps, starting)?;
     // The WebSocket has subscribed: from here on it sees every moment. (It may be gone only when the program ends.)
     let _ = begin.send(());
     if let Some(address) = server.address() {

@@ -65,6 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         log: None,
         durable: None,
         begin: None,
+        stage: Default::default(),
         written: None,
         limits: model::snapshot::Limits::default(),
         metrics: Metrics::new(&prometheus::Registry::new())?,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use model::{Alert, Batch, Names, PartitionId, T};
+use model::{Alert, Batch, Names, PartitionId, T, Zones};
 use operators::Outputs;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::InputCapability;
@@ -54,6 +54,7 @@ pub(crate) struct Assembler {
     moments: BTreeMap<T, Moment>,
     alerts: Alerts,
     names: Announcer,
+    zones: Zones,
     /// Offsets of T's that changed nothing, for the next binding.
     carried: BTreeMap<PartitionId, i64>,
     last_sent: T,
@@ -67,6 +68,7 @@ impl Assembler {
         metrics: Metrics,
         out: Sender<Closed>,
         names: Arc<Names>,
+        zones: Zones,
         quiet_ms: u64,
         alerts: Alerts,
     ) -> Self {
@@ -78,6 +80,7 @@ impl Assembler {
             moments: BTreeMap::new(),
             alerts,
             names: Announcer::new(names),
+            zones,
             carried: BTreeMap::new(),
             last_sent: 0,
             prelude: Some(Moment::default()),
@@ -125,7 +128,7 @@ impl Assembler {
         });
         self.carried.append(&mut moment.offsets);
         let (saved, is_barrier) = (moment.saved, moment.barrier.is_some());
-        let mut batch = moment.into_batch(t, &mut self.alerts);
+        let mut batch = moment.into_batch(t, &mut self.alerts, &self.zones, self.names.known());
         batch.names = self.names.announce(&batch);
         let is_news = saved || is_barrier || !batch.is_empty();
         if !is_news && (minted_at.is_none() || t < self.last_sent.saturating_add(self.quiet_ms)) {
@@ -156,7 +159,7 @@ pub(crate) fn assemble<'s>(
     let mut builder = OperatorBuilder::new("Assemble".to_owned(), scope);
     let mut bound = builder.new_input(bound, Exchange::new(|_: &Bound| 0));
     let mut ticks = builder.new_input(outputs.ticks, Exchange::new(|_: &_| 0));
-    let mut dead_letters = builder.new_input(outputs.dead_letters, Exchange::new(|_: &_| 0));
+    let mut refused = builder.new_input(outputs.refused, Exchange::new(|_: &_| 0));
     let mut counts = builder.new_input(outputs.counts, Exchange::new(|_: &_| 0));
     let mut bars = builder.new_input(outputs.bars.inner, Exchange::new(|_: &_| 0));
     let mut kpis = builder.new_input(outputs.kpis.inner, Exchange::new(|_: &_| 0));
@@ -169,11 +172,11 @@ pub(crate) fn assemble<'s>(
             let Some(to) = assembler.as_mut() else { return };
             bound.for_each(|cap, rows| {
                 let t = time(&cap);
-                rows.iter().for_each(|row| to.names.learn(&row.names));
+                rows.iter().for_each(|row| to.names.learn(row));
                 rows.drain(..).for_each(|row| to.at(t).bound(row));
             });
             ticks.for_each(|cap, rows| to.at(time(&cap)).ticks.append(rows));
-            dead_letters.for_each(|cap, rows| to.at(time(&cap)).dead_letters.append(rows));
+            refused.for_each(|cap, rows| to.at(time(&cap)).refused.append(rows));
             counts.for_each(|cap, rows| {
                 let t = time(&cap);
                 rows.drain(..).for_each(|row| to.at(t).counts.add(&row));

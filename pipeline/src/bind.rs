@@ -33,6 +33,8 @@ use crate::status::Positions;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bound {
     pub(crate) offsets: Vec<(PartitionId, i64)>,
+    /// Partitions that this worker binds for the first time, by name: worker 0 may be in another process.
+    pub(crate) partitions: Vec<(Arc<str>, i32)>,
     pub(crate) received: u64,
     pub(crate) refused: u64,
     pub(crate) names: Vec<LocationName>,
@@ -89,6 +91,8 @@ pub(crate) struct Binder {
     max_batch: usize,
     event_step_ms: i64,
     lanes: BTreeMap<PartitionId, Lane>,
+    /// Names of partitions that worker 0 has not been told yet.
+    fresh: Vec<(Arc<str>, i32)>,
     rows: usize,
     ended: bool,
     /// Records are kept until a recorded T takes them.
@@ -119,6 +123,7 @@ impl Binder {
             max_batch: config.max_batch,
             event_step_ms: config.event_step.millis_i64(),
             lanes: BTreeMap::new(),
+            fresh: Vec::new(),
             rows: 0,
             ended: false,
             spare: Vec::new(),
@@ -157,9 +162,17 @@ impl Binder {
         self.metrics.read(partition.kind, chunk.len());
         self.positions.set(&partition, next_offset);
         self.rows += chunk.len();
-        let lane = self.lanes.entry(partition.id).or_default();
+        let lane = self.lane(&partition);
         lane.kept_to = next_offset;
         lane.kept.push_back((chunk, 0));
+    }
+
+    /// The lane of a partition; a new one is told by name.
+    fn lane(&mut self, partition: &Partition) -> &mut Lane {
+        self.lanes.entry(partition.id).or_insert_with(|| {
+            self.fresh.push((Arc::clone(&partition.topic), partition.partition));
+            Lane::default()
+        })
     }
 
     /// Nothing on record any more: what was kept is staged as if it came now.
@@ -199,7 +212,7 @@ impl Binder {
 
     /// Binds what a recorded T holds.
     pub(crate) fn bind_recorded(&mut self, upto: &[(Arc<str>, i32, i64)]) -> Share {
-        let mut share = Share::default();
+        let mut share = self.share();
         let mine: Vec<(PartitionId, i64)> = self.mine(upto).collect();
         for (id, upto) in mine {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
@@ -253,27 +266,33 @@ impl Binder {
             let first = *first_clock.get_or_insert(decoded.clock_ms);
             if decoded.clock_ms.saturating_sub(first) >= self.event_step_ms {
                 let full = std::mem::replace(&mut decoded, self.spare());
-                self.push(partition.id, full, next_offset);
+                self.push(partition, full, next_offset);
                 first_clock = None;
             }
         }
-        self.push(partition.id, decoded, next_offset);
+        self.push(partition, decoded, next_offset);
     }
 
-    fn push(&mut self, id: PartitionId, decoded: Decoded, next_offset: i64) {
-        let lane = self.lanes.entry(id).or_default();
+    fn push(&mut self, partition: &Partition, decoded: Decoded, next_offset: i64) {
+        let lane = self.lane(partition);
         if decoded.clock_ms != i64::MIN {
             lane.clock_ms = lane.clock_ms.max(Some(decoded.clock_ms));
         }
         let staged = Staged { decoded, clock_ms: lane.clock_ms.unwrap_or(i64::MIN), next_offset };
-        self.rows += staged.rows();
+        let rows = staged.rows();
         lane.staged.push_back(staged);
+        self.rows += rows;
     }
 
     fn spare(&mut self) -> Decoded {
         let mut decoded = self.spare.pop().unwrap_or_default();
         decoded.clear();
         decoded
+    }
+
+    fn share(&mut self) -> Share {
+        let bound = Bound { partitions: std::mem::take(&mut self.fresh), ..Bound::default() };
+        Share { bound, ..Share::default() }
     }
 
     /// Binds saved bids and rules: they come back as the records they were.
@@ -288,7 +307,7 @@ impl Binder {
 
     /// Binds what belongs to `t`.
     pub(crate) fn bind(&mut self, t: T) -> Share {
-        let mut share = Share::default();
+        let mut share = self.share();
         let now = if self.shared.by_event() { i64::try_from(t).unwrap_or(i64::MAX) } else { i64::MAX };
         let mut budget = self.max_batch;
         // With the event clock, what is at hand and belongs to T may still have to be staged.

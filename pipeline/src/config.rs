@@ -38,6 +38,8 @@ pub struct Config {
     pub max_ahead: Span,
     /// The same for day-ahead markets.
     pub day_ahead_max_ahead: Span,
+    /// The processes that compute together.
+    pub cluster: crate::cluster::Config,
     /// The broker.
     pub kafka: Kafka,
     /// The broker inside the process.
@@ -62,6 +64,7 @@ impl Default for Config {
             max_bytes: limits.max_bytes,
             max_ahead: Span::from_millis(limits.max_ahead_ms.unsigned_abs()),
             day_ahead_max_ahead: Span::from_millis(limits.day_ahead_max_ahead_ms.unsigned_abs()),
+            cluster: crate::cluster::Config::default(),
             kafka: Kafka::default(),
             embedded: Embedded::default(),
             log: crate::telemetry::Config::default(),
@@ -104,6 +107,10 @@ impl Config {
         }
         if self.max_batch == 0 || self.max_open == 0 || self.max_backlog == 0 || self.broadcast == 0 {
             return refuse("max_batch, max_open, max_backlog and broadcast must be at least 1");
+        }
+        self.cluster.addresses()?;
+        if self.cluster.is_group() && self.workers == 0 {
+            return refuse("workers must be given when there are several processes: all must have the same number");
         }
         if self.kafka.prefix.is_empty() {
             return refuse("kafka.prefix must not be empty");

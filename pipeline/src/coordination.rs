@@ -6,8 +6,9 @@
 //!                        closed (assemble), delivered (fanout)
 //! ```
 //!
-//! Only T itself decides what belongs together, and T travels in the dataflow. Everything here may be late or
-//! missing (another process of a cluster has its own) and costs at most an idle interval.
+//! Only T itself decides what belongs together, and T travels in the dataflow. Everything here may be late and costs at
+//! most an idle interval. Each process of a cluster has its own; what the binders of the others have is told to process 0
+//! by `hints`, whose operator is what the minter's bell wakes there.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,14 +17,17 @@ use std::time::Instant;
 
 use model::T;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::clock::{Clock, now, wall_ms};
+use crate::cluster::Layout;
 use crate::mint::Announced;
 use crate::shutdown::Shutdown;
 use crate::wake::Bell;
 
 /// What a binder has to bind, by its clock: the least clock among the first staged records of its partitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Head {
     /// Records in this process are still to be staged: a T now would come too early for them.
     Staging,
@@ -31,6 +35,15 @@ pub(crate) enum Head {
     Likely(Option<i64>),
     /// The first clock staged; `None` for nothing staged.
     Ready(Option<i64>),
+}
+
+/// What one worker has, told to process 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hint {
+    pub(crate) worker: usize,
+    pub(crate) staged: usize,
+    pub(crate) head: Head,
+    pub(crate) ended: bool,
 }
 
 const NONE: i64 = i64::MAX;
@@ -79,11 +92,13 @@ pub(crate) enum Want {
 #[derive(Debug)]
 pub(crate) struct Coordination {
     clock: Clock,
+    pub(crate) layout: Layout,
+    /// Every worker's of the group.
     shares: Vec<Share>,
     /// Rung when the minter should look.
     pub(crate) minter: Arc<Bell>,
-    /// Rung when a worker's source has something.
-    pub(crate) binders: Vec<Arc<Bell>>,
+    /// Rung when a worker's source has something; those of this process.
+    binders: Vec<Arc<Bell>>,
     pub(crate) shutdown: Shutdown,
     minted: AtomicU64,
     closed: AtomicU64,
@@ -91,18 +106,21 @@ pub(crate) struct Coordination {
     backlog: AtomicUsize,
     finished: AtomicBool,
     failed: AtomicBool,
+    /// The first peer that was gone, when nobody had asked to stop.
+    peer: Mutex<Option<Error>>,
     /// T's that are repeated because the world has seen them; the minter mints of its own only after the last.
     recorded: Mutex<VecDeque<Announced>>,
     open: Mutex<VecDeque<(T, Instant)>>,
 }
 
 impl Coordination {
-    pub(crate) fn new(clock: Clock, workers: usize, shutdown: Shutdown) -> Self {
+    pub(crate) fn new(clock: Clock, layout: Layout, shutdown: Shutdown) -> Self {
         Self {
             clock,
-            shares: (0..workers).map(|_| Share::default()).collect(),
+            shares: (0..layout.peers).map(|_| Share::default()).collect(),
             minter: Arc::default(),
-            binders: (0..workers).map(|_| Arc::default()).collect(),
+            binders: layout.here.clone().map(|_| Arc::default()).collect(),
+            layout,
             shutdown,
             minted: AtomicU64::new(0),
             closed: AtomicU64::new(0),
@@ -110,6 +128,7 @@ impl Coordination {
             backlog: AtomicUsize::new(0),
             finished: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            peer: Mutex::default(),
             recorded: Mutex::default(),
             open: Mutex::default(),
         }
@@ -118,6 +137,11 @@ impl Coordination {
     /// Whether T follows the records.
     pub(crate) fn by_event(&self) -> bool {
         self.clock == Clock::Event
+    }
+
+    /// The bell of a worker of this process, by its index in the group.
+    pub(crate) fn binder(&self, worker: usize) -> &Arc<Bell> {
+        &self.binders[worker - self.layout.here.start]
     }
 
     /// A binder tells what it has, and wakes the minter when that matters.
@@ -133,9 +157,27 @@ impl Coordination {
         share.likely.store(likely, Ordering::Release);
         share.staged.store(staged, Ordering::Release);
         let news = share.ended.swap(ended, Ordering::AcqRel) != ended || staged > 0;
-        // With the event clock, a share that has caught up may be what the minter waits for.
-        if news || self.by_event() {
+        // With the event clock, a share that has caught up may be what the minter waits for; and whoever tells process 0
+        // tells every change.
+        if news || self.by_event() || !self.layout.leads() {
             self.minter.ring();
+        }
+    }
+
+    /// What a worker of this process has told last.
+    pub(crate) fn hint(&self, worker: usize) -> Hint {
+        let share = &self.shares[worker];
+        Hint {
+            worker,
+            staged: share.staged.load(Ordering::Acquire),
+            head: match (share.staging.load(Ordering::Acquire), share.head.load(Ordering::Acquire)) {
+                (true, _) => Head::Staging,
+                (false, head) => {
+                    let clock = (head != NONE).then_some(head);
+                    if share.likely.load(Ordering::Acquire) { Head::Likely(clock) } else { Head::Ready(clock) }
+                }
+            },
+            ended: share.ended.load(Ordering::Acquire),
         }
     }
 
@@ -240,6 +282,42 @@ impl Coordination {
         self.binders.iter().for_each(|bell| bell.ring());
     }
 
+    /// A process of the group is gone. Nobody can go on without it; while stopping that is how it ends.
+    pub(crate) fn peer_gone(&self, index: usize, address: &str, why: &str) {
+        if self.is_finished() {
+            return;
+        }
+        if self.shutdown.is_stopping() {
+            tracing::info!(peer = index, "a process of this group has left");
+            return self.finish();
+        }
+        tracing::error!(
+            peer = index,
+            address,
+            why,
+            "a process of this group is gone: this one ends, and all begin again together"
+        );
+        let (address, why) = (address.to_owned(), format!("it is gone: {why}"));
+        self.peer.lock().get_or_insert(Error::Peer { index, address, why });
+        self.finish();
+    }
+
+    /// A process of the group has ended in order. With process 0 everything ends; others take it along, if nobody stops.
+    pub(crate) fn peer_left(&self, index: usize, address: &str) {
+        if index == 0 {
+            tracing::info!("process 0 has ended: so does this one");
+            self.shutdown.stop();
+            self.finish();
+        } else if self.layout.leads() {
+            self.peer_gone(index, address, "it was asked to stop");
+        }
+    }
+
+    /// The peer that ended this process, if one did.
+    pub(crate) fn lost_peer(&self) -> Option<Error> {
+        self.peer.lock().take()
+    }
+
     /// A worker died: the others cannot go on.
     pub(crate) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
@@ -262,7 +340,7 @@ mod tests {
     use super::*;
 
     fn two(clock: Clock) -> Coordination {
-        Coordination::new(clock, 2, Shutdown::new())
+        Coordination::new(clock, Layout { here: 0..2, peers: 2 }, Shutdown::new())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The dataflow: N timely workers, each with a reader of its own, and one graph.
+//! The dataflow: N timely workers, each with a reader of its own, and one graph; in a group of processes, over them all.
 //!
 //! ```text
 //! worker 0: mint ─ T ─► broadcast ─► bind (every worker) ─► operators::build ─► assemble (worker 0) ─► fanout
@@ -30,8 +30,10 @@ use timely::worker::Worker;
 use crate::Error;
 use crate::assemble::{Alerts, Assembler, Closed, assemble};
 use crate::bind::{Binder, Bound};
+use crate::cluster::Group;
 use crate::config::Config;
 use crate::coordination::Coordination;
+use crate::hints;
 use crate::metrics::Metrics;
 use crate::mint::{Announced, Barriers, Binds, mint};
 use crate::save::{Shard, save};
@@ -77,18 +79,34 @@ pub(crate) struct Begin {
     pub(crate) sealed_bars: Vec<BarRow>,
 }
 
-/// Opens every worker's share of the source.
+/// Opens the share of the source of every worker here.
 pub(crate) fn open(connector: &dyn Connector, shared: &Coordination) -> Result<Vec<Option<Box<dyn Source>>>, Error> {
-    let peers = shared.binders.len();
-    (0..peers).map(|worker| connector.open(worker, peers, Arc::clone(&shared.binders[worker])).map(Some)).collect()
+    let layout = &shared.layout;
+    let open = |worker| connector.open(worker, layout, Arc::clone(shared.binder(worker))).map(Some);
+    layout.here.clone().map(open).collect()
 }
 
-/// Starts the workers.
-pub(crate) fn start(plan: Plan) -> Result<WorkerGuards<()>, Error> {
-    let workers = plan.shared.binders.len();
-    let config = if workers == 1 { timely::Config::thread() } else { timely::Config::process(workers) };
+/// Starts the workers of this process; with those of the others, if there is a group.
+pub(crate) fn start(plan: Plan, group: Option<Group>) -> Result<WorkerGuards<()>, Error> {
+    let workers = plan.shared.layout.here.len();
     let plan = Arc::new(plan);
-    timely::execute(config, move |worker| run(worker, &plan)).map_err(Error::Dataflow)
+    let builders = match group {
+        Some(group) => {
+            let (builders, guard) = group.connect(workers, &plan.shared)?;
+            // Waiting for its threads would be waiting for the others (see `cluster::link`): they end with the process.
+            std::mem::forget(guard);
+            builders
+        }
+        None => {
+            let alone = match workers {
+                1 => timely::CommunicationConfig::Thread,
+                _ => timely::CommunicationConfig::Process(workers),
+            };
+            alone.try_build().map_err(Error::Dataflow)?.0
+        }
+    };
+    let run = move |worker: &mut Worker| run(worker, &plan);
+    timely::execute::execute_from(builders, Box::new(()), timely::WorkerConfig::default(), run).map_err(Error::Dataflow)
 }
 
 /// One worker's life.
@@ -96,6 +114,9 @@ fn run(worker: &mut Worker, plan: &Arc<Plan>) {
     let shared = Arc::clone(&plan.shared);
     let guard = Guard(&shared);
     let index = worker.index();
+    if shared.layout.peers > shared.layout.here.len() {
+        hints::build(worker, &shared);
+    }
     worker.dataflow::<T, _, _>(|scope| build(scope, plan));
     while !shared.is_finished() {
         worker.step_or_park(None);
@@ -127,7 +148,8 @@ impl Drop for Guard<'_> {
 fn build(scope: Scope<'_, T>, plan: &Plan) {
     let barriers = plan.durable.as_ref().map(|durable| durable.barriers.clone());
     let announced = mint(scope, &plan.config, barriers, &plan.shared).broadcast();
-    let source = plan.sources.lock()[scope.index()].take().expect("each worker builds once");
+    let here = scope.index() - plan.shared.layout.here.start;
+    let source = plan.sources.lock()[here].take().expect("each worker builds once");
     let binder = Binder::new(
         (scope.index(), scope.peers()),
         source,
@@ -138,7 +160,7 @@ fn build(scope: Scope<'_, T>, plan: &Plan) {
         &plan.config,
         plan.follows,
     );
-    let begin = plan.durable.as_ref().and_then(|durable| durable.begin.lock()[scope.index()].take());
+    let begin = plan.durable.as_ref().and_then(|durable| durable.begin.lock()[here].take());
     let begins = begin.is_some();
     let records = bind(scope, announced, binder, begin.unwrap_or_default());
     let durable = plan.durable.as_ref().map(|_| DurableInputs {
@@ -147,13 +169,14 @@ fn build(scope: Scope<'_, T>, plan: &Plan) {
         sealed_bars: begins.then_some(records.sealed_bars),
     });
     let inputs = Inputs { ticks: records.ticks, bids: records.bids, rules: records.rules, durable };
-    let outputs: Outputs<'_> = operators::build(&plan.operators, &plan.zones, &plan.names, inputs);
+    let outputs: Outputs<'_> = operators::build(&plan.operators, &plan.zones, inputs);
     let assembler = (scope.index() == 0).then(|| {
         let out = plan.out.lock().take().expect("worker 0 builds once");
         let quiet_ms = plan.config.idle_interval.millis();
         let alerts = plan.durable.as_ref().map(|durable| std::mem::take(&mut *durable.alerts.lock()));
         let alerts = Alerts::new(plan.operators.retention.minute.millis_i64(), alerts.unwrap_or_default());
-        Assembler::new(Arc::clone(&plan.shared), plan.metrics.clone(), out, Arc::clone(&plan.names), quiet_ms, alerts)
+        let (names, zones) = (Arc::clone(&plan.names), plan.zones.clone());
+        Assembler::new(Arc::clone(&plan.shared), plan.metrics.clone(), out, names, zones, quiet_ms, alerts)
     });
     let saved = outputs.saved.clone();
     assemble(scope, records.bound, outputs, assembler);
@@ -193,7 +216,7 @@ fn bind<'s>(
     let (mut rules_out, mut bound_out) = (OutputBuilder::from(rules_out), OutputBuilder::from(bound_out));
     let (mut barriers_out, mut minutes_out) = (OutputBuilder::from(barriers_out), OutputBuilder::from(minutes_out));
     let mut sealed_out = OutputBuilder::from(sealed_out);
-    let bell = Arc::clone(&binder.shared.binders[binder.worker]);
+    let bell = Arc::clone(binder.shared.binder(binder.worker));
     bell.connect(scope.worker().sync_activator_for(builder.operator_info().address.to_vec()));
     builder.build(move |_capabilities| {
         let mut waiting: VecDeque<(Vec<Capability<T>>, Announced)> = VecDeque::new();

@@ -29,6 +29,16 @@ pub enum Error {
     /// A checkpoint or binding that cannot be read, written or trusted.
     #[error("{0}")]
     Checkpoint(String),
+    /// Another process of the group is gone, or will not have us.
+    #[error("process {index} ({address}) of this group: {why}")]
+    Peer {
+        /// Its index.
+        index: usize,
+        /// Where it listens.
+        address: String,
+        /// What became of it.
+        why: String,
+    },
     /// Another instance has taken the pipeline over.
     #[error("another instance has taken over: this one ends")]
     TakenOver,

@@ -14,6 +14,8 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::binding::Log;
+use crate::clock::now;
+use crate::cluster::Layout;
 use crate::config::Config;
 use crate::coordination::Coordination;
 use crate::dataflow::Begin;
@@ -27,10 +29,12 @@ use crate::source::embedded::Embedded;
 use crate::source::kafka::Kafka;
 use crate::source::memory::Replay;
 use crate::status::{Loss, Positions, SourceStatus, TopicPartition};
-use crate::{Error, checkpoint, dataflow, source};
+use crate::{Error, checkpoint, cluster, dataflow, source};
 
 /// An open T older than this makes the dataflow `Degraded`.
 const SLOW: Duration = Duration::from_secs(5);
+/// How long a process that is asked to stop still does its part for process 0.
+const PART: Duration = Duration::from_secs(1);
 
 /// Where records come from.
 pub enum Feed {
@@ -54,12 +58,30 @@ pub struct Parts {
     pub durable: Option<Durable>,
     /// Up to which T the history is safely written; the snapshot forgets nothing newer. `None`: there is no history.
     pub written: Option<Written>,
+    /// Told what the start waits for.
+    pub stage: Stage,
     /// Nothing is released before this is told (or dropped): whoever is to see every batch has subscribed by then.
     pub begin: Option<oneshot::Receiver<()>>,
     /// What the snapshot keeps.
     pub limits: model::snapshot::Limits,
     /// The pipeline's metrics.
     pub metrics: Metrics,
+}
+
+/// What a start that takes a while is doing, for whoever asks meanwhile. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Stage(Arc<Mutex<String>>);
+
+impl Stage {
+    /// What is being done or waited for now.
+    pub fn now(&self) -> String {
+        let told = self.0.lock().clone();
+        if told.is_empty() { "setting up".to_owned() } else { told }
+    }
+
+    fn tell(&self, what: impl Into<String>) {
+        *self.0.lock() = what.into();
+    }
 }
 
 /// What makes a restart short.
@@ -87,28 +109,48 @@ impl Pipeline {
         shutdown: &Shutdown,
     ) -> Result<Handle, Error> {
         config.validate()?;
+        if config.cluster.is_group() && matches!(parts.feed, Feed::Embedded(_)) {
+            return Err(Error::Config("several processes need a broker of their own: set kafka.bootstrap".to_owned()));
+        }
         let shutdown = shutdown.child();
         let max_backlog = config.max_backlog;
         let positions = Arc::new(Positions::default());
-        let shared = Arc::new(Coordination::new(config.clock, config.worker_threads(), shutdown.clone()));
+        let layout = Layout::new(&config);
+        let leads = layout.leads();
+        let shared = Arc::new(Coordination::new(config.clock, layout.clone(), shutdown.clone()));
         let limits = limits_for(parts.limits, &operators, parts.durable.is_some());
         let settings = settings(&operators, &zones);
-        let mut log = parts.log;
-        let mut recovery = match log.as_deref_mut() {
-            Some(log) => {
+        // Met first, fenced then: a group that never forms takes nothing over.
+        let (mut group, opening) = match config.cluster.is_group() {
+            true => {
+                let identity = identity(&config, &settings, parts.durable.as_ref());
+                let met = cluster::meet(&config.cluster, identity, &shutdown, &|stage| parts.stage.tell(stage))?;
+                (Some(met.0), met.1)
+            }
+            false => (None, None),
+        };
+        parts.stage.tell("reading the checkpoint and what is on record");
+        let mut log = parts.log.filter(|_| leads);
+        let mut recovery = match (log.as_deref_mut(), opening) {
+            (_, Some(opening)) => Recovery::of_another(&opening),
+            (Some(log), None) => {
                 let store = parts.durable.as_ref().map(|durable| &durable.store);
                 recovery::recover(log, store, &operators, limits, &settings, &names)?
             }
-            None => Recovery::default(),
+            (None, None) => Recovery::default(),
         };
+        parts.stage.tell("connecting to the broker");
         let (connector, status, embedded) =
             connect(&config, &names, parts.feed, &parts.metrics, &positions, &recovery, &shutdown)?;
+        if let Some(group) = group.as_mut().filter(|_| leads) {
+            group.open(&recovery.opening())?;
+        }
         let first = recovery.begin.as_mut().map(|begin| std::mem::take(&mut begin.snapshot));
         let bound =
             recovery.start.iter().map(|((topic, partition), offset)| (PartitionId::new(topic, *partition), *offset));
         let (bound, last_t) = (bound.collect(), recovery.last_t);
         let begun_t = recovery.begin.as_ref().map_or(0, |begin| begin.manifest.t);
-        let follows = !recovery.recorded.is_empty();
+        let follows = recovery.follows;
         shared.repeat(std::mem::take(&mut recovery.recorded));
         let sources = dataflow::open(connector.as_ref(), &shared)?;
         // Room for what one T may close at once; beyond it worker 0 waits for the fanout.
@@ -118,7 +160,7 @@ impl Pipeline {
         let progress = watch::Sender::new(Progress::default());
         let (durability, cuts, kept_t, writer) = match parts.durable {
             Some(durable) => {
-                let workers = config.worker_threads();
+                let workers = (layout.here.len(), layout.peers);
                 let begun = recovery.begin.as_ref().map(|begin| begin.manifest.clone());
                 let plan = |is_free, kept_t| checkpoint::Plan {
                     config: durable.config.clone(),
@@ -127,8 +169,8 @@ impl Pipeline {
                     settings,
                     names: Arc::clone(&names),
                     store: durable.store,
-                    workers: (workers, workers),
-                    leads: true,
+                    workers,
+                    leads,
                     written: durable.written,
                     is_free,
                     kept_t,
@@ -136,7 +178,7 @@ impl Pipeline {
                     metrics: parts.metrics.clone(),
                     shutdown: shutdown.clone(),
                 };
-                let begun = durability(durable.config.clone(), plan, recovery.begin, workers)?;
+                let begun = durability(durable.config.clone(), plan, recovery.begin, recovery.begins, workers.0)?;
                 (Some(begun.0), Some(begun.1), Some(begun.2), Some(begun.3))
             }
             None => (None, None, None, None),
@@ -164,7 +206,7 @@ impl Pipeline {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let fanout = thread("fanout", move || fanout.run(&runtime))?;
         let writer = writer.map(|writer| thread("checkpoint", move || writer.run())).transpose()?;
-        let guards = dataflow::start(dataflow::Plan {
+        let plan = dataflow::Plan {
             config,
             operators,
             zones,
@@ -173,10 +215,12 @@ impl Pipeline {
             shared: Arc::clone(&shared),
             positions: Arc::clone(&positions),
             sources: Mutex::new(sources),
-            out: Mutex::new(Some(out)),
+            // Where worker 0 is not, the fanout has nothing to do.
+            out: Mutex::new(leads.then_some(out)),
             follows,
             durable: durability,
-        })?;
+        };
+        let guards = dataflow::start(plan, group)?;
         let supervisor = {
             let shared = Arc::clone(&shared);
             thread("supervisor", move || supervise(&shared, connector.as_ref(), guards, fanout, writer))?
@@ -193,6 +237,7 @@ impl Pipeline {
             ended,
             embedded,
             max_backlog,
+            leads,
             begun_t,
             repeated_t: last_t,
         })
@@ -209,8 +254,24 @@ fn limits_for(
     model::snapshot::Limits { minute_ms: limits.minute_ms.max(reach_ms), ..limits }
 }
 
+/// What this process has in common with the others of its group.
+fn identity(config: &Config, settings: &str, durable: Option<&Durable>) -> cluster::Identity {
+    let saving = durable.map(|durable| (durable.config.interval, durable.config.all_every));
+    let also = format!("{settings}{:?}{:?}{saving:?}", config.clock, config.decode_limits());
+    cluster::Identity {
+        pipeline: config.kafka.prefix.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        processes: config.cluster.processes,
+        workers: config.worker_threads(),
+        settings: format!("{:016x}", xxhash_rust::xxh3::xxh3_64(also.as_bytes())),
+    }
+}
+
 /// Tells settings apart: with others, the same bars say something else.
 fn settings(operators: &operators::Config, zones: &Zones) -> String {
+    // The table itself has no order that two processes agree on.
+    let mut zones: Vec<String> = zones.iter().map(|zone| format!("{zone:?}")).collect();
+    zones.sort_unstable();
     format!("{:016x}", xxhash_rust::xxh3::xxh3_64(format!("{operators:?}{zones:?}").as_bytes()))
 }
 
@@ -221,6 +282,7 @@ fn durability(
     config: checkpoint::Config,
     plan: impl FnOnce(Arc<AtomicBool>, Sender<T>) -> checkpoint::Plan,
     begin: Option<checkpoint::Recovered>,
+    begins: bool,
     workers: usize,
 ) -> Result<Begun, Error> {
     let is_free = Arc::new(AtomicBool::new(true));
@@ -236,10 +298,9 @@ fn durability(
     };
     let writer = checkpoint::Writer::new(plan(is_free, tell_kept), all_shards, all_cuts)?;
     let mut alerts = Vec::new();
-    let mut shares: Vec<Option<Begin>> = (0..workers).map(|_| None).collect();
+    let mut shares: Vec<Option<Begin>> = (0..workers).map(|_| begins.then(Begin::default)).collect();
     if let Some(begin) = begin {
         alerts = begin.alerts;
-        shares.fill_with(|| Some(Begin::default()));
         let mut worker = (0..workers).cycle();
         let mut share = |shares: &mut Vec<Option<Begin>>, put: &mut dyn FnMut(&mut Begin)| {
             let at = worker.next().expect("there is a worker");
@@ -307,6 +368,14 @@ fn supervise(
     shared.shutdown.wait();
     shared.minter.ring();
     connector.close();
+    if !shared.layout.leads() {
+        // What is open can still be closed with this process's part; then process 0 leaves, which ends the wait.
+        let until = now() + PART;
+        while !shared.is_finished() && now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        shared.finish();
+    }
     let workers: Result<Vec<()>, String> = guards.join().into_iter().collect();
     let fanout = fanout.join();
     if let Some(writer) = writer
@@ -315,6 +384,9 @@ fn supervise(
         tracing::error!("the thread that writes checkpoints died");
     }
     tracing::debug!("the pipeline has ended");
+    if let Some(lost) = shared.lost_peer() {
+        return Err(lost);
+    }
     workers.map_err(Error::Dataflow)?;
     fanout.map_err(|_| Error::Dataflow("the fanout died".to_owned()))?
 }
@@ -349,6 +421,8 @@ pub struct Handle {
     ended: Ended,
     embedded: Option<Embedded>,
     max_backlog: usize,
+    /// Worker 0 is in this process.
+    leads: bool,
     /// T of the checkpoint that this life began with.
     begun_t: T,
     /// The last T that was on record at the start.
@@ -391,6 +465,11 @@ impl Handle {
         self.progress.borrow().t < self.repeated_t
     }
 
+    /// Whether the state is as new as anything that anybody has seen of it. Never so where worker 0 is not.
+    pub fn is_current(&self) -> bool {
+        self.leads && !self.is_repeating()
+    }
+
     /// Waits until everything on record has been repeated. `false` when the pipeline ends before.
     pub async fn await_live(&self) -> bool {
         let repeated_t = self.repeated_t;
@@ -417,6 +496,8 @@ impl Handle {
             (ServiceState::Down, "stopped".to_owned())
         } else if self.is_repeating() {
             (ServiceState::Down, format!("repeating what is on record: T {} of {}", progress.t, self.repeated_t))
+        } else if !self.leads {
+            (ServiceState::Up, format!("a part of the group's, {staged} rows staged: T closes in process 0"))
         } else if backlog >= self.max_backlog {
             let taken = progress.delivered_t;
             let detail = format!("{backlog} batches wait for a full queue since T {taken}, {staged} rows staged");

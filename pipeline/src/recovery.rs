@@ -17,6 +17,7 @@ use model::{Names, T};
 use crate::Error;
 use crate::binding::{Binding, Log};
 use crate::checkpoint::{self, Recovered, Store};
+use crate::cluster::Opening;
 use crate::mint::{Announced, Binds};
 use crate::status::TopicPartition;
 
@@ -25,6 +26,10 @@ use crate::status::TopicPartition;
 pub(crate) struct Recovery {
     /// The checkpoint to begin with.
     pub(crate) begin: Option<Recovered>,
+    /// Workers begin with what was saved, here or in process 0.
+    pub(crate) begins: bool,
+    /// T's on record come first.
+    pub(crate) follows: bool,
     /// T's to repeat, in order.
     pub(crate) recorded: Vec<Announced>,
     /// The last T on record.
@@ -33,6 +38,19 @@ pub(crate) struct Recovery {
     pub(crate) start: BTreeMap<TopicPartition, i64>,
     /// The offsets that recorded T's reach, per partition.
     pub(crate) reach: BTreeMap<TopicPartition, i64>,
+}
+
+impl Recovery {
+    /// What the other processes of the group are told.
+    pub(crate) fn opening(&self) -> Opening {
+        let start = self.start.iter().map(|((topic, partition), offset)| (Arc::clone(topic), *partition, *offset));
+        Opening { begins: self.begins, follows: self.follows, start: start.collect() }
+    }
+
+    /// A process that does not lead begins as process 0 tells it. Saved state comes through the dataflow.
+    pub(crate) fn of_another(opening: &Opening) -> Self {
+        Self { begins: opening.begins, follows: opening.follows, start: opening.start(), ..Self::default() }
+    }
 }
 
 /// Takes over and reads.
@@ -94,7 +112,7 @@ pub(crate) fn recover(
     if let Some(last) = recorded.last_mut() {
         last.leads = true;
     }
-    Ok(Recovery { begin, recorded, last_t, start, reach })
+    Ok(Recovery { begins: begin.is_some(), follows: !recorded.is_empty(), begin, recorded, last_t, start, reach })
 }
 
 /// Offsets by topic and partition, from `topic/partition`.

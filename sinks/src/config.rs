@@ -31,6 +31,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// No store at all: where batches do not close.
+    pub fn none() -> Self {
+        Self { history: crate::history::Config { enabled: false, ..Default::default() }, ..Self::default() }
+    }
+
     /// The sinks that are switched on, with the limits of their drivers. Nothing connects yet.
     pub fn build(&self, context: &Context) -> Result<Vec<(Box<dyn Sink>, Limits)>, Error> {
         let mut sinks: Vec<(Box<dyn Sink>, Limits)> = Vec::new();

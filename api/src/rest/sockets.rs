@@ -17,6 +17,7 @@ use crate::live::protocol::now;
 use crate::live::session::{self, Opening};
 use crate::live::subscription::{Subscription, all_zones, channels_by_name, zones_by_name};
 use crate::params::{Params, decode, raw_query};
+use crate::routes::NOT_CURRENT;
 
 /// The upgrade, `health`, `stats` and `broadcast/…` under every prefix.
 pub(crate) fn routes(app: &Shared) -> Routes {
@@ -118,9 +119,7 @@ fn open(label: String, zones: Vec<(u16, u8)>, params: &Params, ws: Option<Ws>, a
     let ws = ws.ok_or_else(|| Error::BadBody("this is a WebSocket: connect with ws:// or wss://".to_owned()))?;
     if !(app.deps.is_current)() {
         // A client that resumes would be told that its T is of the future.
-        return Err(Error::Unavailable(
-            "the past is being repeated after a restart: connect again in a moment".to_owned(),
-        ));
+        return Err(Error::Unavailable(NOT_CURRENT.to_owned()));
     }
     let full = || Error::Unavailable(format!("all {} sockets are taken", app.config.websocket.max_sockets));
     let seat = app.hub.admit().ok_or_else(full)?;

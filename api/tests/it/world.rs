@@ -135,7 +135,8 @@ impl World {
             is_current: Arc::new(|| true),
             registry,
         };
-        let server = api::Server::new(config, deps)?;
+        let starting = api::Starting::new(&config, || "a test".to_owned())?;
+        let server = api::Server::new(config, deps, starting)?;
         let (address, stop) = (server.address().unwrap(), CancellationToken::new());
         let server = tokio::spawn(server.run(stop.clone()));
         let client = reqwest::Client::new();

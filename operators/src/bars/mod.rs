@@ -25,18 +25,17 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use differential_dataflow::{AsCollection, VecCollection};
 use model::batch::Counts;
 use model::time::{Granularity, MINUTE_MS, rfc3339};
-use model::{Bar, BarKey, BarRow, DeadLetter, Disposition, Market, Names, Reason, SeriesKey, T, Tick, TickRow, Zones};
+use model::{Bar, BarKey, BarRow, Disposition, Market, Reason, SeriesKey, T, Tick, TickRow};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::vec::Map;
 
 pub use intervals::Intervals;
 pub use minutes::Minutes;
+pub use refuse::Refused;
 pub use saved::{SavedMinute, SavedTick};
 
 use crate::config::Config;
@@ -49,7 +48,7 @@ pub struct Bars<'s> {
     /// Tick records with what they did; empty unless `Config::tick_rows`.
     pub ticks: StreamVec<'s, T, TickRow>,
     /// Refused ticks.
-    pub dead_letters: StreamVec<'s, T, DeadLetter>,
+    pub refused: StreamVec<'s, T, Refused>,
     /// What became of the ticks, once a worker and T.
     pub counts: StreamVec<'s, T, Counts>,
     /// The open minutes that changed, at each barrier.
@@ -57,20 +56,13 @@ pub struct Bars<'s> {
 }
 
 /// Ticks to minute bars.
-pub fn bars<'s>(
-    config: &Config,
-    zones: &Zones,
-    names: &Arc<Names>,
-    ticks: StreamVec<'s, T, Tick>,
-    durable: Option<Durable<'s, SavedMinute>>,
-) -> Bars<'s> {
-    let machine =
-        BarMachine { config: config.clone(), zones: zones.clone(), names: names.clone(), counts: Counts::default() };
+pub fn bars<'s>(config: &Config, ticks: StreamVec<'s, T, Tick>, durable: Option<Durable<'s, SavedMinute>>) -> Bars<'s> {
+    let machine = BarMachine { config: config.clone(), counts: Counts::default() };
     let built = keyed_durable("Bars", ticks, durable, Tick::series, |saved| saved.series, machine);
     let rows = built.side.clone().flat_map(|side| if let Side::Tick(row) = side { Some(row) } else { None });
-    let dead = built.side.clone().flat_map(|side| if let Side::Dead(letter) = side { Some(*letter) } else { None });
+    let refused = built.side.clone().flat_map(|side| if let Side::Refused(tick) = side { Some(*tick) } else { None });
     let counts = built.side.flat_map(|side| if let Side::Counts(counts) = side { Some(counts) } else { None });
-    Bars { bars: built.changes.as_collection(), ticks: rows, dead_letters: dead, counts, saved: built.saved }
+    Bars { bars: built.changes.as_collection(), ticks: rows, refused, counts, saved: built.saved }
 }
 
 /// What a record did to its series.
@@ -173,14 +165,12 @@ impl Log {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Side {
     Tick(TickRow),
-    Dead(Box<DeadLetter>),
+    Refused(Box<Refused>),
     Counts(Counts),
 }
 
 struct BarMachine {
     config: Config,
-    zones: Zones,
-    names: Arc<Names>,
     /// Of the current T.
     counts: Counts,
 }
@@ -200,7 +190,7 @@ impl BarMachine {
 
     fn refuse(&mut self, tick: &Tick, (reason, detail): (Reason, String), out: &mut Emit<BarRow, Side>) {
         self.counts.dead_letters += 1;
-        out.side(Side::Dead(Box::new(refuse::dead_letter(tick, reason, detail, &self.zones, &self.names))));
+        out.side(Side::Refused(Box::new(Refused { tick: tick.clone(), reason, detail })));
     }
 
     fn count(&mut self, outcome: Outcome) {

@@ -1,16 +1,32 @@
-//! Ticks that come too late, turned into dead letters: the whole tick in the full wire form, and why.
+//! Ticks that come too late: the whole tick, and why. A dead letter has names where a tick has ids; only where the names
+//! of all workers come together can one be made of the other.
 
 use std::sync::Arc;
 
 use model::wire::WireTick;
 use model::wire::json::Timestamp;
 use model::{DeadLetter, Names, Reason, Tick, Zones, money};
+use serde::{Deserialize, Serialize};
 
-/// The dead letter of a tick.
-pub(super) fn dead_letter(tick: &Tick, reason: Reason, detail: String, zones: &Zones, names: &Names) -> DeadLetter {
-    let (topic, partition) = names.partition_name(tick.partition).unwrap_or_else(|| (Arc::from("unknown"), -1));
-    let bytes = wire_form(tick, zones, names).to_json();
-    DeadLetter { topic, partition, offset: tick.offset, row: 0, reason, detail, bytes }
+/// A tick that changed nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The tick as it was decoded.
+    pub tick: Tick,
+    /// Why.
+    pub reason: Reason,
+    /// Why, for people.
+    pub detail: String,
+}
+
+impl Refused {
+    /// The dead letter, with the tick in the full wire form. Names that are not known show as their ids.
+    pub fn dead_letter(self, zones: &Zones, names: &Names) -> DeadLetter {
+        let Self { tick, reason, detail } = self;
+        let (topic, partition) = names.partition_name(tick.partition).unwrap_or_else(|| (Arc::from("unknown"), -1));
+        let bytes = wire_form(&tick, zones, names).to_json();
+        DeadLetter { topic, partition, offset: tick.offset, row: 0, reason, detail, bytes }
+    }
 }
 
 /// The tick as a producer would send it.

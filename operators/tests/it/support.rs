@@ -76,7 +76,7 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
                     sealed_bars: work.sealed.as_ref().map(|_| inputs.sealed.to_stream(scope)),
                 }),
             };
-            let out = build(&work.config, &work.zones, &work.names, streams);
+            let out = build(&work.config, &work.zones, streams);
             let end = work.end;
             updates(out.bars.inner, into, end, &probe, |all| &mut all.bars);
             updates(out.kpis.inner, into, end, &probe, |all| &mut all.kpis);
@@ -85,7 +85,10 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
             updates(out.bids.inner, into, end, &probe, |all| &mut all.bids);
             updates(out.rules.inner, into, end, &probe, |all| &mut all.rules);
             records(out.ticks, into, &probe, |all, t, row| all.ticks.push((t, row)));
-            records(out.dead_letters, into, &probe, |all, t, row| all.dead_letters.push((t, row)));
+            let (zones, names) = (work.zones.clone(), work.names.clone());
+            records(out.refused, into, &probe, move |all, t, tick| {
+                all.dead_letters.push((t, tick.dead_letter(&zones, &names)));
+            });
             records(out.counts, into, &probe, |all, t, counts| all.counts.entry(t).or_default().add(&counts));
             records(out.saved.minutes, into, &probe, |all, t, row| all.saved_minutes.push((t, row)));
             records(out.saved.bids, into, &probe, |all, t, row| all.saved_bids.push((t, row)));

@@ -67,11 +67,11 @@ impl Program {
         program
     }
 
-    /// Waits until it answers.
+    /// Waits until it answers with more than that it is starting.
     async fn answers(&mut self) {
-        let (url, client) = (self.url("/livez"), self.client.clone());
+        let (url, client) = (self.url("/api/openapi.json"), self.client.clone());
         let start = Instant::now();
-        while client.get(&url).send().await.is_err() {
+        while !client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("optibid ended with {status}:\n{}", self.log());
             }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use model::batch::Counts;
-use model::{Anomaly, BarRow, Batch, Correlation, DeadLetter, Kpi, LiveBid, Notice, PartitionId, Rule, T, TickRow};
-
+use model::{
+    Anomaly, BarRow, Batch, Correlation, DeadLetter, Kpi, LiveBid, Names, Notice, PartitionId, Rule, T, TickRow, Zones,
+};
+use operators::bars::Refused;
 use operators::keyed::Barrier;
 
 use super::alerts::Alerts;
@@ -19,6 +21,7 @@ pub(super) struct Moment {
     pub(super) offsets: BTreeMap<PartitionId, i64>,
     pub(super) notices: Vec<Notice>,
     pub(super) dead_letters: Vec<DeadLetter>,
+    pub(super) refused: Vec<Refused>,
     pub(super) counts: Counts,
     pub(super) ticks: Vec<TickRow>,
     pub(super) bars: Vec<(BarRow, isize)>,
@@ -52,6 +55,7 @@ impl Moment {
         self.offsets.append(&mut later.offsets);
         self.notices.append(&mut later.notices);
         self.dead_letters.append(&mut later.dead_letters);
+        self.refused.append(&mut later.refused);
         self.counts.add(&later.counts);
         self.ticks.append(&mut later.ticks);
         self.bars.append(&mut later.bars);
@@ -69,7 +73,8 @@ impl Moment {
     }
 
     /// The batch of this T, without names. Everything sorted, so that it does not depend on the number of workers.
-    pub(super) fn into_batch(mut self, t: T, alerts: &mut Alerts) -> Batch {
+    pub(super) fn into_batch(mut self, t: T, alerts: &mut Alerts, zones: &Zones, names: &Names) -> Batch {
+        self.dead_letters.extend(self.refused.into_iter().map(|tick| tick.dead_letter(zones, names)));
         self.notices.sort_unstable_by(|a, b| (a.event_ms, &a.id).cmp(&(b.event_ms, &b.id)));
         self.dead_letters.sort_unstable_by(|a, b| {
             (&a.topic, a.partition, a.offset, a.row).cmp(&(&b.topic, b.partition, b.offset, b.row))

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use model::{Batch, LocationId, LocationName, Names};
 
+use crate::bind::Bound;
+
 /// Which names have been announced. Bound: the number of locations.
 pub(super) struct Announcer {
     names: Arc<Names>,
@@ -17,8 +19,18 @@ impl Announcer {
     }
 
     /// Learns the names that a worker met; in a cluster it may be in another process.
-    pub(super) fn learn(&self, names: &[LocationName]) {
-        names.iter().for_each(|name| self.names.learn(name));
+    pub(super) fn learn(&self, bound: &Bound) {
+        bound.names.iter().for_each(|name| self.names.learn(name));
+        for (topic, partition) in &bound.partitions {
+            if let Err(other) = self.names.partition(topic, *partition) {
+                tracing::error!(%topic, partition, other, "a partition's id collides with another's");
+            }
+        }
+    }
+
+    /// Every name met so far.
+    pub(super) fn known(&self) -> &Names {
+        &self.names
     }
 
     /// The names that `batch` uses and no batch before did, by id.

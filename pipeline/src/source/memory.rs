@@ -11,7 +11,7 @@ use model::wire::TopicKind;
 use model::{Names, PartitionId};
 use parking_lot::Mutex;
 
-use super::{Behind, Chunk, Connector, Next, Partition, Source};
+use super::{Behind, Chunk, Connector, Layout, Next, Partition, Source};
 use crate::status::TopicPartition;
 use crate::wake::Bell;
 use crate::{Error, recovery};
@@ -109,8 +109,9 @@ impl Replay {
 }
 
 impl Connector for Replay {
-    fn open(&self, worker: usize, peers: usize, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error> {
+    fn open(&self, worker: usize, layout: &Layout, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error> {
         self.log.lock().bells.push(bell);
+        let peers = layout.peers;
         Ok(Box::new(Share { log: Arc::clone(&self.log), worker, peers, read: self.start.clone() }))
     }
 

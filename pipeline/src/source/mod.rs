@@ -18,6 +18,7 @@ use model::PartitionId;
 use model::wire::TopicKind;
 
 use crate::Error;
+pub use crate::cluster::Layout;
 use crate::wake::Bell;
 
 /// A topic's partition, as far as we read it.
@@ -138,8 +139,9 @@ pub trait Source: Send {
 
 /// Opens each worker's share.
 pub trait Connector: Send + Sync {
-    /// Opens the share of `worker` out of `peers`; `bell` is rung when there is something new.
-    fn open(&self, worker: usize, peers: usize, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error>;
+    /// Opens the share of `worker` out of `layout.peers`; `bell` is rung when there is something new. Called once for every
+    /// worker of this process, in order.
+    fn open(&self, worker: usize, layout: &Layout, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error>;
 
     /// Stops reading. Records handed over already stay with the workers.
     fn close(&self);

@@ -1,6 +1,7 @@
 //! The pipeline from raw records to delivered batches.
 
 mod backpressure;
+mod cluster;
 mod crash;
 mod embedded;
 mod ends;

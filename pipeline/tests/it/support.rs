@@ -107,6 +107,7 @@ impl World {
             log,
             durable,
             begin: None,
+            stage: Default::default(),
             written: None,
             limits: model::snapshot::Limits::default(),
             metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),

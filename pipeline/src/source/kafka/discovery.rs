@@ -18,7 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::{Assignment, Common};
 use crate::Error;
 use crate::config::Start;
-use crate::source::Partition;
+use crate::source::{Layout, Partition};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause after a failure; librdkafka backs off between its own attempts.
@@ -38,13 +38,17 @@ impl Discovery {
         Ok(Self { common: Arc::clone(common), client, known: HashMap::new(), settled: false })
     }
 
-    /// Starts looking; `readers` by worker.
-    pub(super) fn start(mut self, readers: Vec<Sender<Vec<Assignment>>>) -> Result<JoinHandle<()>, Error> {
+    /// Starts looking; `readers` are those of the workers of this process.
+    pub(super) fn start(
+        mut self,
+        layout: Layout,
+        readers: Vec<Sender<Vec<Assignment>>>,
+    ) -> Result<JoinHandle<()>, Error> {
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
             let runtime = runtime.expect("a runtime with a timer needs no resources that could fail");
             while !self.common.stop.is_stopping() {
-                let pause = self.look(&readers);
+                let pause = self.look(&layout, &readers);
                 runtime.block_on(async {
                     tokio::select! { () = self.common.stop.stopping() => {}, () = tokio::time::sleep(pause) => {} }
                 });
@@ -54,14 +58,14 @@ impl Discovery {
     }
 
     /// One look; returns the pause before the next.
-    fn look(&mut self, readers: &[Sender<Vec<Assignment>>]) -> Duration {
+    fn look(&mut self, layout: &Layout, readers: &[Sender<Vec<Assignment>>]) -> Duration {
         match self.find() {
             Ok(found) => {
                 self.settled = true;
                 if self.common.status.up(self.known.len() + found.len()) {
                     tracing::info!(broker = %self.common.section.bootstrap, "connected");
                 }
-                self.assign(found, readers);
+                self.assign(found, layout, readers);
                 if let Err(error) = self.measure() {
                     tracing::debug!(%error, "asking how far behind we are");
                 }
@@ -140,13 +144,18 @@ impl Discovery {
         }
     }
 
-    fn assign(&mut self, found: Vec<Assignment>, readers: &[Sender<Vec<Assignment>>]) {
+    fn assign(&mut self, found: Vec<Assignment>, layout: &Layout, readers: &[Sender<Vec<Assignment>>]) {
         let mut shares: Vec<Vec<Assignment>> = vec![Vec::new(); readers.len()];
         for assignment in found {
             let partition = &assignment.partition;
             self.known.insert(partition.id, Arc::clone(partition));
+            let worker = Partition::worker(&partition.topic, partition.partition, layout.peers);
+            // Known, but another process reads it.
+            let Some(share) = worker.checked_sub(layout.here.start).and_then(|here| shares.get_mut(here)) else {
+                continue;
+            };
             self.common.positions.set(partition, assignment.start);
-            shares[Partition::worker(&partition.topic, partition.partition, readers.len())].push(assignment);
+            share.push(assignment);
         }
         for (reader, share) in readers.iter().zip(shares).filter(|(_, share)| !share.is_empty()) {
             tracing::info!(partitions = share.len(), first = %share[0].partition.topic, "partitions found");

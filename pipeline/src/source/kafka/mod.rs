@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::{Connector, Source};
+use super::{Connector, Layout, Source};
 use crate::Error;
 use crate::config;
 use crate::metrics::Metrics;
@@ -183,21 +183,21 @@ pub(crate) fn verify(
 }
 
 impl Connector for Kafka {
-    fn open(&self, worker: usize, peers: usize, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error> {
+    fn open(&self, worker: usize, layout: &Layout, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error> {
         let (assign, assigned): (Sender<Vec<Assignment>>, Receiver<_>) = crossbeam_channel::unbounded();
         let (chunks, inbox) = crossbeam_channel::bounded(self.common.section.queue_chunks.max(1));
         let reader = Reader::start(&self.common, worker, assigned, chunks, bell)?;
         self.threads.lock().push(reader);
         let mut assignments = self.assignments.lock();
         assignments.push(assign);
-        if assignments.len() == peers {
+        if assignments.len() == layout.here.len() {
             // Every reader is there: let discovery tell them what to read.
             if let Some(discovery) = self.discovery.lock().take() {
-                let discovery = discovery.start(std::mem::take(&mut *assignments))?;
+                let discovery = discovery.start(layout.clone(), std::mem::take(&mut *assignments))?;
                 self.threads.lock().push(discovery);
             }
         }
-        Ok(Box::new(Share::new(inbox, self.common.ends.clone(), worker, peers)))
+        Ok(Box::new(Share::new(inbox, self.common.ends.clone(), worker, layout.peers)))
     }
 
     fn close(&self) {
