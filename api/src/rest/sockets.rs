@@ -119,7 +119,7 @@ fn open(label: String, zones: Vec<(u16, u8)>, params: &Params, ws: Option<Ws>, a
     if !(app.deps.is_current)() {
         // A client that resumes would be told that its T is of the future.
         return Err(Error::Unavailable(
-            "the past is being repeated after a restart: connect again in a moment".to_owned(),
+            "the state is still being put together after a start: connect again in a moment".to_owned(),
         ));
     }
     let full = || Error::Unavailable(format!("all {} sockets are taken", app.config.websocket.max_sockets));
