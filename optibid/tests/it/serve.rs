@@ -112,7 +112,8 @@ async fn answers_like(program: &Program, replica: &Program, with_t: bool) {
         if tokio::time::timeout(Duration::from_secs(30), equal).await.is_err() {
             let (found, expected) = difference;
             let (a, b): (BTreeSet<_>, BTreeSet<_>) = (found.iter().collect(), expected.iter().collect());
-            let (more, fewer): (Vec<_>, Vec<_>) = (a.difference(&b).take(3).collect(), b.difference(&a).take(3).collect());
+            let (more, fewer): (Vec<_>, Vec<_>) =
+                (a.difference(&b).take(3).collect(), b.difference(&a).take(3).collect());
             panic!("{query}: {} rows, not {}; only here {more:?}, only there {fewer:?}", found.len(), expected.len());
         }
     }

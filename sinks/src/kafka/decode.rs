@@ -3,8 +3,8 @@
 use model::table::Table;
 use model::time::Granularity;
 use model::{
-    Alert, BarKey, BarRow, Correlation, DeadLetter, Kpi, LiveBid, LocationId, LocationName, Market, Names, Notice, Rule,
-    SeriesKey, TickRow,
+    Alert, BarKey, BarRow, Correlation, DeadLetter, Kpi, LiveBid, LocationId, LocationName, Market, Names, Notice,
+    Rule, SeriesKey, TickRow,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -137,9 +137,11 @@ fn ticks(context: &Context, batch: &Batch, messages: &mut Vec<Message>) -> Resul
             && bytes < CHUNK_BYTES
         {
             // A guess at what the row takes: fields of fixed size, and texts that senders choose.
-            let texts = row.tick.extra.as_deref().map_or(0, |extra| {
-                [&extra.id, &extra.source].into_iter().flatten().map(|text| text.len()).sum()
-            });
+            let texts = row
+                .tick
+                .extra
+                .as_deref()
+                .map_or(0, |extra| [&extra.id, &extra.source].into_iter().flatten().map(|text| text.len()).sum());
             bytes += 300 + texts;
             let mut row = row.clone();
             if texts > CHUNK_BYTES {

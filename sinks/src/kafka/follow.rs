@@ -145,13 +145,7 @@ impl Follower {
     }
 
     /// Reads a good piece, so that asking how far it is costs little.
-    fn stretch(
-        &self,
-        reader: &mut Reader,
-        target: &Marker,
-        load: &mut Load,
-        messages: &mut u64,
-    ) -> Result<(), Error> {
+    fn stretch(&self, reader: &mut Reader, target: &Marker, load: &mut Load, messages: &mut u64) -> Result<(), Error> {
         self.status.loading(target.t, *messages);
         for _ in 0..1_000 {
             match reader.look(WAIT, Some(&mut *load))? {

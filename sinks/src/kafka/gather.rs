@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use model::batch::Counts;
 use model::{
-    Alert, BarKey, BarRow, Batch, Change, Correlation, DeadLetter, Kpi, LiveBid, LocationId, LocationName, Notice, Rule,
-    SeriesKey, Snapshot, T, TickRow,
+    Alert, BarKey, BarRow, Batch, Change, Correlation, DeadLetter, Kpi, LiveBid, LocationId, LocationName, Notice,
+    Rule, SeriesKey, Snapshot, T, TickRow,
 };
 
 use super::decode::Said;

@@ -169,9 +169,8 @@ impl Session {
         }
         let mut reach = Vec::new();
         for (kind, delivery) in sent {
-            let delivered = futures::executor::block_on(delivery)
-                .map_err(|_| KafkaError::Canceled)?
-                .map_err(|(error, _)| error)?;
+            let delivered =
+                futures::executor::block_on(delivery).map_err(|_| KafkaError::Canceled)?.map_err(|(error, _)| error)?;
             reach.push((kind, delivered.partition, delivered.offset + 1));
         }
         Ok(reach)

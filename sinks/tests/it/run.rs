@@ -7,7 +7,8 @@ use model::batch::Counts;
 use model::bid::{BidStatus, Side, Step};
 use model::{
     Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, Batch, Change, Correlation, DeadLetter, Disposition,
-    Granularity, Kpi, LiveBid, Market, Names, Notice, Reason, Rule, SeriesKey, Severity, Tick, TickExtra, TickRow, Zones,
+    Granularity, Kpi, LiveBid, Market, Names, Notice, Reason, Rule, SeriesKey, Severity, Tick, TickExtra, TickRow,
+    Zones,
 };
 use rand::Rng;
 use rand::seq::IndexedRandom;
