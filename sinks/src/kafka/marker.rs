@@ -12,8 +12,7 @@ use model::batch::Counts;
 use model::{Batch, T};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
 use super::topics::{self, Kind};
@@ -99,11 +98,12 @@ impl Placed {
 pub(super) fn newest(config: &Config) -> Result<Option<Placed>, Error> {
     let consumer = reader(config)?;
     let topic = Kind::Moments.topic(&config.prefix);
-    let (low, high) = match consumer.fetch_watermarks(&topic, 0, PATIENCE) {
-        Ok(found) => found,
-        Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+    // Asked for the ends of a topic that is not there librdkafka would wait for it.
+    let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE)?;
+    if metadata.topics().iter().all(|found| found.partitions().is_empty()) {
+        return Ok(None);
+    }
+    let (low, high) = consumer.fetch_watermarks(&topic, 0, PATIENCE)?;
     let mut tail = TAIL;
     loop {
         let from = (high - tail).max(low);
@@ -159,16 +159,10 @@ pub(super) fn reader(config: &Config) -> Result<BaseConsumer<Quiet>, Error> {
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "earliest")
-        .set("allow.auto.create.topics", "false");
+        .set("allow.auto.create.topics", "false")
+        // So soon the end of a partition is told.
+        .set("fetch.wait.max.ms", "100");
     Ok(settings.create_with_context(Quiet)?)
-}
-
-/// Whether the topic or partition is not there (yet).
-pub(super) fn is_missing(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
-    error
-        .rdkafka_error_code()
-        .is_some_and(|code| matches!(code, UnknownPartition | UnknownTopic | UnknownTopicOrPartition))
 }
 
 /// What goes wrong shows where it is asked for: librdkafka need not log it, too.

@@ -43,6 +43,7 @@ fn read(servers: &str, topic: &str) -> Vec<Record> {
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "10")
         .create()
         .unwrap();
     let patience = Duration::from_secs(20);
