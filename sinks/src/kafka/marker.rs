@@ -12,8 +12,10 @@ use model::batch::Counts;
 use model::{Batch, T};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::topics::{self, Kind};
 use super::{Config, encode};
@@ -103,7 +105,7 @@ pub(super) fn newest(config: &Config) -> Result<Option<Placed>, Error> {
     if metadata.topics().iter().all(|found| found.partitions().is_empty()) {
         return Ok(None);
     }
-    let (low, high) = consumer.fetch_watermarks(&topic, 0, PATIENCE)?;
+    let (low, high) = ends_of(&consumer, &topic)?;
     let mut tail = TAIL;
     loop {
         let from = (high - tail).max(low);
@@ -112,6 +114,24 @@ pub(super) fn newest(config: &Config) -> Result<Option<Placed>, Error> {
             return Ok(newest);
         }
         tail = tail.saturating_mul(64);
+    }
+}
+
+/// First and next offset of the topic's only partition. One that was made a moment ago may have no leader yet.
+fn ends_of(consumer: &BaseConsumer<Quiet>, topic: &str) -> Result<(i64, i64), Error> {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopicOrPartition};
+    let settles = [LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopicOrPartition];
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match consumer.fetch_watermarks(topic, 0, PATIENCE) {
+            Err(error)
+                if error.rdkafka_error_code().is_some_and(|code| settles.contains(&code))
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            known => return Ok(known?),
+        }
     }
 }
 
