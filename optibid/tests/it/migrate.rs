@@ -40,7 +40,7 @@ async fn a_store_that_is_away_is_waited_for_and_then_named() {
     let (postgres, door) = (stores.postgres.clone(), Door::to(&host(&stores.postgres)).await);
     door.set_open(false);
     stores.postgres = door.before(&postgres);
-    let output = tokio::task::spawn_blocking(move || (migrate(&stores, &["--wait", "3s"]), stores)).await.unwrap();
+    let output = tokio::task::spawn_blocking(move || (migrate(&stores, &["--wait", "20s"]), stores)).await.unwrap();
     let (gave_up, stores) = output;
     let text = told(&gave_up);
     assert!(!gave_up.status.success(), "{text}");
