@@ -77,6 +77,18 @@ impl Counts {
         self.dead_letters += other.dead_letters;
     }
 
+    /// What has come on top of `earlier`; nothing where that was more.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            received: self.received.saturating_sub(earlier.received),
+            applied: self.applied.saturating_sub(earlier.applied),
+            corrected: self.corrected.saturating_sub(earlier.corrected),
+            superseded: self.superseded.saturating_sub(earlier.superseded),
+            duplicates: self.duplicates.saturating_sub(earlier.duplicates),
+            dead_letters: self.dead_letters.saturating_sub(earlier.dead_letters),
+        }
+    }
+
     /// Whether every record received is accounted for.
     pub fn balanced(&self) -> bool {
         self.received == self.applied + self.corrected + self.superseded + self.duplicates + self.dead_letters

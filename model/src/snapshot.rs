@@ -98,6 +98,22 @@ impl Snapshot {
 
     /// Applies the next closed batch. Batches at or before `self.t` change nothing, so a repeat is harmless.
     pub fn apply(&mut self, batch: &Batch) {
+        self.take(batch);
+        self.shed();
+    }
+
+    /// Applies consecutive closed batches as one: what is forgotten is forgotten after the last. A state that begins
+    /// with them begins at the last one's T, since what was removed before is not in them.
+    pub fn apply_all<'a>(&mut self, batches: impl IntoIterator<Item = &'a Batch>) {
+        let is_first = self.t == 0;
+        batches.into_iter().for_each(|batch| self.take(batch));
+        if is_first {
+            self.began_t = self.t;
+        }
+        self.shed();
+    }
+
+    fn take(&mut self, batch: &Batch) {
         let t = batch.t;
         if t <= self.t && self.t != 0 {
             return;
@@ -125,10 +141,13 @@ impl Snapshot {
         }
         self.notices.extend(batch.notices.iter().map(|notice| (t, notice.clone())));
         self.counts.add(&batch.counts);
+    }
+
+    fn shed(&mut self) {
         self.shed_by_number();
         // Once a minute of T is often enough: retention is hours.
-        if t.saturating_sub(self.pruned_t) >= MINUTE_MS as u64 {
-            self.pruned_t = t;
+        if self.t.saturating_sub(self.pruned_t) >= MINUTE_MS as u64 {
+            self.pruned_t = self.t;
             self.prune_by_age();
         }
     }

@@ -82,7 +82,7 @@ impl Config {
     }
 
     /// The `sinks` section with what is left to the program filled in: history inside the data folder, the changelog on
-    /// the source's own broker. An embedded broker makes topics by itself.
+    /// the source's own broker. An embedded broker makes topics by itself, and its transactions are none.
     pub(crate) fn sinks_with(&self, bootstrap: &str, embedded: bool) -> sinks::Config {
         let mut sinks = self.sinks.clone();
         if sinks.history.root.is_empty() {
@@ -91,6 +91,7 @@ impl Config {
         if sinks.kafka.bootstrap_servers.is_empty() {
             bootstrap.clone_into(&mut sinks.kafka.bootstrap_servers);
             sinks.kafka.create_topics &= !embedded;
+            sinks.kafka.transactions &= !embedded;
         }
         sinks
     }

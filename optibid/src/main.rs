@@ -5,9 +5,12 @@ mod checkpoints;
 mod config;
 mod demo;
 mod feeder;
+mod front;
+mod migrate;
 mod migrations;
 mod replay;
 mod run;
+mod serve;
 mod services;
 mod simulate;
 mod sql;
@@ -40,6 +43,10 @@ struct Cli {
 enum Command {
     /// Run the pipeline and the API in one process, or one process of a group.
     Run(run::Args),
+    /// Serve the API from the changelog of a running pipeline: a replica, any number of them.
+    Serve,
+    /// Bring the schemas of PostgreSQL and ClickHouse up to date, and end.
+    Migrate(migrate::Args),
     /// Run everything with no server at all: embedded broker, embedded history, a simulated market or real files.
     Demo(demo::Args),
     /// Send a made-up market to Kafka.
@@ -78,6 +85,8 @@ fn main() -> std::process::ExitCode {
 async fn dispatch(command: Command, config: config::Config) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => run::run(args.apply(config), None).await,
+        Command::Serve => serve::serve(config).await,
+        Command::Migrate(args) => migrate::migrate(&config, args).await,
         Command::Demo(args) => demo::demo(config, args).await,
         Command::Simulate(args) => simulate::simulate(&config, args).await,
         Command::Replay(args) => replay::replay(&config, args).await,

@@ -9,12 +9,11 @@ use pipeline::source::embedded::Embedded;
 use pipeline::{Feed, Parts, Pipeline, Shutdown};
 use prometheus::Registry;
 use tokio::sync::{oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::feeder::{self, Feeder};
-use crate::services::{self, KafkaPublisher};
-use crate::{migrations, stores};
+use crate::front::{self, Front};
+use crate::{migrations, services, stores};
 
 /// Which process of how many this is: over the `[pipeline.cluster]` section.
 #[derive(Debug, clap::Args)]
@@ -70,9 +69,10 @@ pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>) -> Result<()
     // The stores. They stop after the dataflow, once they have written what it closed.
     let sinks_config = config.sinks_with(&bootstrap, embedded.is_some());
     let drained = Shutdown::new();
-    migrations::start(&sinks_config, &shutdown);
+    let migrated = migrations::start(&sinks_config, &shutdown);
     let context = sinks::Context { names: Arc::clone(&names), zones: zones.clone() };
-    let spawned = sinks_config.spawn(&context, &sinks::Metrics::new(&registry)?, || drained.stopping())?;
+    let metrics = sinks::Metrics::new(&registry)?;
+    let spawned = stores::spawn(&sinks_config, &context, &metrics, &migrated, || drained.stopping())?;
     let (handles, drivers): (Vec<_>, Vec<_>) = spawned.into_iter().unzip();
     let queues = handles.iter().map(|handle| Box::new(stores::Queue(handle.clone())) as _).collect();
 
@@ -103,31 +103,18 @@ pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>) -> Result<()
     };
     let pipeline = tokio::task::spawn_blocking(start).await.context("start the pipeline")??;
 
-    // SQL, over HTTP and the Postgres protocol.
-    let history = sinks_config.history.enabled.then(|| sql::HistoryConfig::at(&sinks_config.history.root));
-    let engine = sql::Engine::new(
-        config.sql.clone(),
-        zones.clone(),
-        Arc::clone(&names),
-        Arc::clone(&pipeline.snapshot),
-        history.as_ref(),
-        sql::Metrics::new(&registry)?,
-    )?;
-    let pgwire = serve_pgwire(&config, engine.clone(), &shutdown).await?;
-
-    // The API.
+    // SQL, the API, the WebSocket, the page.
     let producer = match is_embedded {
         true => feeder::embedded_producer(&config.pipeline.kafka, &bootstrap, pipeline.shared_positions())?,
         false => feeder::external_producer(&config.pipeline.kafka)?,
     };
-    let deps = api::Deps {
+    let parts = front::Parts {
         live: Arc::clone(&pipeline.snapshot),
         batches: pipeline.batches.clone(),
         zones: zones.clone(),
         names,
-        store: sql::Store::new(engine.clone()),
-        engine,
-        publisher: Arc::new(KafkaPublisher(producer.clone())),
+        history: sinks_config.history.enabled.then(|| sinks_config.history.root.clone()),
+        producer: producer.clone(),
         health: services::health(pipeline.clone(), handles, sinks_config.disabled()),
         is_current: {
             let pipeline = pipeline.clone();
@@ -135,16 +122,10 @@ pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>) -> Result<()
         },
         registry,
     };
-    let server = api::Server::new(config.api.clone(), deps, starting)?;
+    let front = Front::open(&config, parts, starting, &shutdown).await?;
     // The WebSocket has subscribed: from here on it sees every moment. (It may be gone only when the program ends.)
     let _ = begin.send(());
-    if let Some(address) = server.address() {
-        tracing::info!(
-            "page and API: http://127.0.0.1:{0}/  documentation: http://127.0.0.1:{0}/api/docs",
-            address.port()
-        );
-    }
-    let api = tokio::spawn(server.run(token(&shutdown)));
+    let front = front.start(&shutdown);
 
     // The market.
     let feeder = feeder.or_else(|| config.simulation.enabled.then(|| simulated(&config)));
@@ -159,8 +140,7 @@ pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>) -> Result<()
     if let Some(feeding) = feeding {
         feeding.await.context("the feeder")?;
     }
-    pgwire.await.context("pgwire")?;
-    api.await.context("the API")??;
+    front.end().await?;
     tracing::info!("ended");
     result
 }
@@ -214,30 +194,4 @@ async fn feed(feeder: Feeder, zones: model::Zones, producer: simulator::Producer
         tracing::error!(error = format!("{error:#}"), "sending records failed");
     }
     watcher.abort();
-}
-
-async fn serve_pgwire(
-    config: &Config,
-    engine: sql::Engine,
-    shutdown: &Shutdown,
-) -> Result<tokio::task::JoinHandle<()>> {
-    if !config.sql.pgwire.enabled {
-        return Ok(tokio::spawn(async {}));
-    }
-    let (pgwire, stopping) = (config.sql.pgwire.clone(), shutdown.stopping());
-    let listener = sql::pgwire::bind(&pgwire).await?;
-    tracing::info!(listen = pgwire.listen, "PostgreSQL protocol");
-    Ok(tokio::spawn(async move { sql::pgwire::serve(listener, engine, &pgwire, stopping).await }))
-}
-
-fn token(shutdown: &Shutdown) -> CancellationToken {
-    let (token, stopping) = (CancellationToken::new(), shutdown.stopping());
-    tokio::spawn({
-        let token = token.clone();
-        async move {
-            stopping.await;
-            token.cancel();
-        }
-    });
-    token
 }

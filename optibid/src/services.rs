@@ -31,3 +31,8 @@ pub(crate) fn health(
         services
     })
 }
+
+/// Health of what follows the changelog.
+pub(crate) fn follower_health(status: Arc<sinks::kafka::Status>) -> api::Health {
+    Arc::new(move || vec![status.health(i64::try_from(pipeline::clock::wall_ms()).unwrap_or(i64::MAX))])
+}

@@ -39,6 +39,9 @@ pub enum Error {
     /// Tables or topics are missing, or not as they should be.
     #[error("{0}")]
     Schema(String),
+    /// Another instance writes what this one wrote: this one must not write again.
+    #[error("another instance has taken {0} over: this one writes no more (end it; two of one prefix must not run)")]
+    Fenced(String),
     /// A setting that cannot work.
     #[error("configuration: {0}")]
     Config(String),
@@ -63,7 +66,7 @@ impl Error {
             // Migrations may still be running, or topics be on their way: look again soon.
             Self::Schema(_) => true,
             Self::Scripted(_, transient) => *transient,
-            Self::Parquet(_) | Self::Arrow(_) | Self::Json(_) | Self::Config(_) => false,
+            Self::Parquet(_) | Self::Arrow(_) | Self::Json(_) | Self::Fenced(_) | Self::Config(_) => false,
         }
     }
 }
@@ -158,6 +161,7 @@ fn kafka_is_transient(error: &rdkafka::error::KafkaError) -> bool {
                 | Code::InvalidTopic
                 | Code::TopicAuthorizationFailed
                 | Code::ClusterAuthorizationFailed
+                | Code::TransactionalIdAuthorizationFailed
                 | Code::SaslAuthenticationFailed
                 | Code::Authentication
                 | Code::InvalidConfig

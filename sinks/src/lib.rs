@@ -45,6 +45,11 @@ pub trait Sink: Send {
     /// Whether the store answers and has the tables or topics it needs.
     async fn check(&mut self) -> Result<(), Error>;
 
+    /// Whether a run of moments in which nothing changed is written, too: that time went on is news to some.
+    fn takes_quiet_moments(&self) -> bool {
+        false
+    }
+
     /// Writes a run of consecutive closed batches, oldest first. `Ok` means durable, as far as the store can promise it.
     ///
     /// Doing it twice equals doing it once. It may be cancelled at any await: the next call starts clean.

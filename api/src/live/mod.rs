@@ -179,8 +179,10 @@ impl Hub {
     /// The moments after `since`, if all of them are still here.
     pub(crate) fn resume(&self, since: T) -> Start {
         let ring = self.ring.read();
-        let newest = ring.moments.back().map_or(ring.floor, |moment| moment.t).max(self.live.load().t);
-        if since < ring.floor || since > newest {
+        let live = self.live.load();
+        let newest = ring.moments.back().map_or(ring.floor, |moment| moment.t).max(live.t);
+        // What came before a state began was never a moment here.
+        if since < ring.floor.max(live.began_t) || since > newest {
             return Start::TooOld;
         }
         Start::Resume(ring.after(since))

@@ -1,12 +1,13 @@
 //! The real stores and what is in them, each read in its own way; and the bars that must be there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use model::wire::json::Timestamp;
 use rdkafka::Message as _;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use simulator::{Body, Expected, Generator, Message, Producer, Simulation, Speed, Totals, feed, producer};
 
 use crate::program::{Program, eventually};
@@ -143,35 +144,46 @@ async fn postgres_bars(client: &tokio_postgres::Client) -> BTreeMap<Key, Bar> {
         .collect()
 }
 
-/// The topic as compaction would leave it.
-pub(crate) fn compacted(bootstrap: &str, topic: &str) -> BTreeMap<String, Vec<u8>> {
+/// Every committed message of a topic, partition by partition: partition, key, value.
+pub(crate) fn messages(bootstrap: &str, topic: &str) -> Vec<(i32, String, Option<Vec<u8>>)> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "none")
         .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
         .create()
         .unwrap();
     let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(30)).unwrap();
     let mut assignment = rdkafka::TopicPartitionList::new();
-    let mut left = HashMap::new();
+    let mut left = HashSet::new();
     for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), Duration::from_secs(30)).unwrap();
-        assignment.add_partition_offset(topic, partition.id(), rdkafka::Offset::Offset(low)).unwrap();
-        left.insert(partition.id(), high);
+        assignment.add_partition_offset(topic, partition.id(), rdkafka::Offset::Beginning).unwrap();
+        left.insert(partition.id());
     }
     consumer.assign(&assignment).unwrap();
-    left.retain(|_, high| *high > 0);
-    let mut rows = BTreeMap::new();
+    let mut messages = Vec::new();
     while !left.is_empty() {
-        let message = consumer.poll(Duration::from_secs(30)).expect("more of the topic").unwrap();
-        let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
-        match message.payload() {
-            Some(value) => rows.insert(key, value.to_vec()),
+        match consumer.poll(Duration::from_secs(30)).expect("more of the topic") {
+            Err(KafkaError::PartitionEOF(partition)) => drop(left.remove(&partition)),
+            message => {
+                let message = message.unwrap();
+                let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
+                messages.push((message.partition(), key, message.payload().map(<[u8]>::to_vec)));
+            }
+        }
+    }
+    messages
+}
+
+/// The topic as compaction would leave it.
+pub(crate) fn compacted(bootstrap: &str, topic: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut rows = BTreeMap::new();
+    for (_, key, value) in messages(bootstrap, topic) {
+        match value {
+            Some(value) => rows.insert(key, value),
             None => rows.remove(&key),
         };
-        if message.offset() + 1 >= left[&message.partition()] {
-            left.remove(&message.partition());
-        }
     }
     rows
 }

@@ -163,8 +163,8 @@ impl Driver {
         let rows: usize = batches.iter().map(|batch| batch.rows()).sum();
         let last_t = batches.last().map_or(0, |batch| batch.t);
         let mut failures = 0;
-        // A run of moments in which nothing changed needs no write: the store already holds that state.
-        while rows > 0 {
+        // A run of moments in which nothing changed mostly needs no write: the store already holds that state.
+        while rows > 0 || self.sink.takes_quiet_moments() {
             let (began, limit) = (Instant::now(), self.time_left(stop));
             match timeout(limit, self.sink.write(&batches)).await.unwrap_or(Err(Error::Timeout(limit))) {
                 Ok(()) => {

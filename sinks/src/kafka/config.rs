@@ -15,7 +15,7 @@ pub struct Config {
     pub enabled: bool,
     /// `host:port,…`; empty: the broker that the source reads.
     pub bootstrap_servers: String,
-    /// Topics are `<prefix>.changelog.<table>` and `<prefix>.deadletters`.
+    /// Topics are `<prefix>.changelog.<table>` and `<prefix>.deadletters`; the transactional id is `<prefix>.changelog`.
     pub prefix: String,
     /// Whether missing topics are made, compacted. librdkafka's mock broker cannot do that: it makes topics when written to.
     pub create_topics: bool,
@@ -23,6 +23,12 @@ pub struct Config {
     pub partitions: i32,
     /// Replicas of topics that are made.
     pub replication: i32,
+    /// Whether a run is one transaction. librdkafka's mock broker has none worth the name.
+    pub transactions: bool,
+    /// How long what only replicas read (ticks, notices, withdrawn alerts) is kept.
+    pub recent_retention: Span,
+    /// Bytes of ticks that are kept, at most: replicas want the newest `snapshot.ticks` of them.
+    pub tick_bytes: u64,
     /// How long dead letters are kept.
     pub dead_letter_retention: Span,
     /// Compression of messages.
@@ -42,6 +48,9 @@ impl Default for Config {
             create_topics: true,
             partitions: 1,
             replication: 1,
+            transactions: true,
+            recent_retention: Span::from_millis(7 * 86_400_000),
+            tick_bytes: 256 << 20,
             dead_letter_retention: Span::from_millis(30 * 86_400_000),
             compression: "lz4".to_owned(),
             properties: BTreeMap::new(),

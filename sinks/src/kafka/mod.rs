@@ -1,36 +1,53 @@
-//! Kafka changelog: compacted topics that hold every row as it stands, and dead letters whole.
+//! Kafka changelog: compacted topics that hold every row as it stands, dead letters whole, and what a replica needs
+//! besides to have the whole live state ([`Follower`] is one).
 //!
-//! A compacted topic is a table: writing a run again leaves the same newest value for each key. The producer is
-//! idempotent and ordered; a run's marker is sent once all its messages have arrived, so a reader that has seen the
-//! marker for T has everything up to T before it. Transactions (exactly the messages, no repeats after a crash) belong
-//! in [`Kafka::write`], around both steps; they come with checkpoints.
+//! A run is one transaction: its messages and, last, a marker that says how far it reaches. A reader of committed
+//! messages sees all of it or nothing, whatever happens to this program in between. The transactional id fences: whoever
+//! takes over ends what an older instance has begun, reads how far it came, and leaves that out; so every message is
+//! there once. The older instance is refused from then on, for good. Before the first write nothing is taken over, so
+//! `check` disturbs nobody.
+//!
+//! librdkafka's calls block: they run on a thread of their own. A write that is given up goes on there; the next one
+//! waits for it, and finds its batches written.
 
 mod config;
+mod decode;
 mod encode;
+mod follow;
+mod gather;
+mod lines;
+mod load;
+mod marker;
+mod reader;
+mod session;
+mod status;
+mod topics;
 
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use model::Batch;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::producer::Producer;
+use tokio::task::JoinHandle;
 
 pub use config::Config;
-use encode::Message;
+pub use follow::{Audience, Follower};
+pub use status::{FollowMetrics, Status};
 
 use crate::{Context, Error, Sink};
+use session::Desk;
 
 /// Writes closed batches to changelog topics.
 pub struct Kafka {
     config: Config,
     context: Context,
-    producer: FutureProducer,
+    desk: Option<Box<Desk>>,
+    /// A write that is under way; it may be one that was given up.
+    running: Option<JoinHandle<(Box<Desk>, Result<(), Error>)>>,
+    gone: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Kafka {
@@ -39,76 +56,38 @@ impl std::fmt::Debug for Kafka {
     }
 }
 
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::Release);
+    }
+}
+
 impl Kafka {
     /// A sink that will connect when first used.
     pub fn new(config: Config, context: Context) -> Result<Self, Error> {
-        let producer = producer(&config)?;
-        Ok(Self { config, context, producer })
+        // Wrong settings show here and not at the first write.
+        drop(session::producer(&config)?);
+        let gone = Arc::new(AtomicBool::new(false));
+        let desk = Desk::new(config.clone(), context.clone(), instance(), Arc::clone(&gone));
+        Ok(Self { config, context, desk: Some(Box::new(desk)), running: None, gone })
     }
 
-    /// Hands all messages over, then waits for each to arrive. librdkafka keeps their order within a partition.
-    async fn send(&self, messages: &[Message]) -> Result<(), Error> {
-        let patience = self.config.driver.write_timeout.0;
-        let sends = messages.iter().map(|message| {
-            let mut headers = OwnedHeaders::new_with_capacity(message.headers.len());
-            for (key, value) in &message.headers {
-                headers = headers.insert(Header { key, value: Some(value) });
-            }
-            let mut record = FutureRecord::<str, [u8]>::to(&message.topic).key(&message.key).headers(headers);
-            if let Some(value) = &message.value {
-                record = record.payload(value);
-            }
-            self.producer.send(record, patience)
-        });
-        futures::future::try_join_all(sends).await.map_err(|(error, _)| error)?;
-        Ok(())
-    }
-
-    async fn create_topics(&self) -> Result<(), Error> {
-        let admin: AdminClient<DefaultClientContext> = client_config(&self.config).create()?;
-        let replication = || TopicReplication::Fixed(self.config.replication);
-        let retention = self.config.dead_letter_retention.millis().to_string();
-        let names: Vec<String> =
-            encode::TABLES.iter().map(|table| encode::changelog(&self.config.prefix, table.name())).collect();
-        let moments = encode::changelog(&self.config.prefix, "moments");
-        let dead_letters = encode::dead_letters_topic(&self.config.prefix);
-        let mut topics: Vec<NewTopic<'_>> = names
-            .iter()
-            .map(|name| NewTopic::new(name, self.config.partitions, replication()).set("cleanup.policy", "compact"))
-            .collect();
-        topics.push(NewTopic::new(&moments, 1, replication()).set("cleanup.policy", "compact"));
-        topics
-            .push(NewTopic::new(&dead_letters, self.config.partitions, replication()).set("retention.ms", &retention));
-        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
-        for result in admin.create_topics(&topics, &options).await? {
-            match result {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) => {
-                    tracing::warn!(topic, %code, "topic was not made");
-                    return Err(KafkaError::AdminOp(code).into());
-                }
-            }
-        }
-        Ok(())
+    /// Waits for the write that is under way, if one is.
+    async fn settle(&mut self) -> Result<(), Error> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        let ended = running.await;
+        self.running = None;
+        let (desk, result) = ended?;
+        self.desk = Some(desk);
+        result
     }
 }
 
-fn producer(config: &Config) -> Result<FutureProducer, Error> {
-    let mut settings = client_config(config);
-    settings
-        .set("enable.idempotence", "true")
-        .set("compression.type", &config.compression)
-        .set("linger.ms", "5")
-        .set("delivery.timeout.ms", config.driver.write_timeout.millis().max(1_000).to_string());
-    settings.extend(config.properties.clone());
-    Ok(settings.create()?)
-}
-
-fn client_config(config: &Config) -> ClientConfig {
-    let mut settings = ClientConfig::new();
-    settings.set("bootstrap.servers", &config.bootstrap_servers).set("client.id", "optibid-changelog");
-    settings.extend(config.properties.clone());
-    settings
+/// A name for this instance, from the standard library's random keys.
+fn instance() -> String {
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    format!("{:016x}", hasher.finish())
 }
 
 #[async_trait]
@@ -117,28 +96,34 @@ impl Sink for Kafka {
         "changelog"
     }
 
+    /// A reader tells a quiet market from a dead program by it, and the state it has is at the same T.
+    fn takes_quiet_moments(&self) -> bool {
+        true
+    }
+
     async fn check(&mut self) -> Result<(), Error> {
         if self.config.create_topics {
-            return self.create_topics().await;
+            return topics::create(&self.config).await;
         }
-        let producer = self.producer.clone();
+        let client: rdkafka::producer::BaseProducer = topics::client(&self.config).create()?;
         // librdkafka's metadata call blocks.
-        tokio::task::spawn_blocking(move || producer.client().fetch_metadata(None, Duration::from_secs(5))).await??;
+        tokio::task::spawn_blocking(move || client.client().fetch_metadata(None, Duration::from_secs(5))).await??;
         Ok(())
     }
 
     async fn write(&mut self, batches: &[Arc<Batch>]) -> Result<(), Error> {
         self.context.learn(batches);
-        // An idempotent producer that has lost its thread never sends again: the next one starts a new thread, and what
-        // is sent twice leaves the same newest values.
-        if let Some((code, reason)) = self.producer.client().fatal_error() {
-            tracing::warn!(%code, reason, "producer is made anew");
-            self.producer = producer(&self.config)?;
+        // How a write ended that was given up shows in what is there already.
+        if let Err(error) = self.settle().await {
+            tracing::debug!(%error, "the write before this one");
         }
-        self.send(&encode::messages(&self.context, &self.config.prefix, batches)?).await?;
-        if let Some(marker) = encode::marker(&self.config.prefix, batches) {
-            self.send(&[marker]).await?;
-        }
-        Ok(())
+        let desk = self.desk.take();
+        let mut desk = desk.ok_or_else(|| Error::Config("the thread that writes the changelog died".to_owned()))?;
+        let run = batches.to_vec();
+        self.running = Some(tokio::task::spawn_blocking(move || {
+            let result = desk.write(&run);
+            (desk, result)
+        }));
+        self.settle().await
     }
 }

@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use model::AlertState;
 use model::money::price;
+use rand::Rng;
+use rand_chacha::rand_core::SeedableRng;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sinks::Sink;
 use sinks::kafka::{Config, Kafka};
@@ -31,26 +35,29 @@ fn config(prefix: &str) -> Config {
     }
 }
 
-/// Everything in a topic, partition by partition.
+/// Everything in a topic that is committed, partition by partition; nothing where it was never made.
 fn read(servers: &str, topic: &str) -> Vec<Record> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", servers)
         .set("group.id", "reader")
         .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "10")
         .create()
         .unwrap();
     let patience = Duration::from_secs(20);
     let metadata = consumer.fetch_metadata(Some(topic), patience).unwrap();
     let mut records = Vec::new();
     for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), patience).unwrap();
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(topic, partition.id(), Offset::Offset(low)).unwrap();
+        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
         consumer.assign(&assignment).unwrap();
-        let mut next = low;
-        while next < high {
-            let message = consumer.poll(patience).expect("the broker answers").unwrap();
-            next = message.offset() + 1;
+        loop {
+            let message = match consumer.poll(patience).expect("the broker answers") {
+                Err(KafkaError::PartitionEOF(_)) => break,
+                message => message.unwrap(),
+            };
             let headers = message.headers().unwrap();
             let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
             records.push(Record {
@@ -62,6 +69,37 @@ fn read(servers: &str, topic: &str) -> Vec<Record> {
         }
     }
     records
+}
+
+/// Every topic of the changelog, by name.
+fn topics(prefix: &str) -> Vec<String> {
+    let tables =
+        ["bars", "kpis", "anomalies", "correlations", "bids", "names", "rules", "withdrawn", "notices", "ticks"];
+    let tables = tables.map(|table| format!("{prefix}.changelog.{table}"));
+    tables.into_iter().chain([format!("{prefix}.deadletters"), format!("{prefix}.changelog.moments")]).collect()
+}
+
+/// How many committed messages there are, all told, and that none is there twice: a key changes once at one T.
+fn count_once(servers: &str, prefix: &str) -> usize {
+    let mut messages = 0;
+    for topic in topics(prefix) {
+        let records = read(servers, &topic);
+        // Of ticks there may be several messages at one T.
+        if !topic.ends_with(".ticks") {
+            let keys: BTreeSet<(u64, &str)> = records.iter().map(|record| (record.t, record.key.as_str())).collect();
+            assert_eq!(keys.len(), records.len(), "{topic}: a message is there twice");
+        }
+        messages += records.len();
+    }
+    messages
+}
+
+/// The T's of all markers, which must strictly increase.
+fn markers(servers: &str, prefix: &str) -> Vec<u64> {
+    let markers: Vec<u64> =
+        read(servers, &format!("{prefix}.changelog.moments")).into_iter().map(|record| record.t).collect();
+    assert!(markers.is_sorted_by(|a, b| a < b), "{markers:?}");
+    markers
 }
 
 /// What compaction leaves: key → newest value, without tombstones.
@@ -144,13 +182,13 @@ async fn a_compacted_topic_is_the_table() {
 async fn it_works_on_the_embedded_broker_without_making_topics() {
     let broker: rdkafka::mocking::MockCluster<'_, _> = rdkafka::mocking::MockCluster::new(1).unwrap();
     let (run, prefix) = (run::random(42, 40), server::unique("mock"));
-    for table in ["bars", "kpis", "anomalies", "correlations", "bids", "moments"] {
-        broker.create_topic(&format!("{prefix}.changelog.{table}"), 1, 1).unwrap();
+    for topic in topics(&prefix) {
+        broker.create_topic(&topic, 1, 1).unwrap();
     }
-    broker.create_topic(&format!("{prefix}.deadletters"), 1, 1).unwrap();
     let config = Config {
         bootstrap_servers: broker.bootstrap_servers(),
         create_topics: false,
+        transactions: false,
         prefix: prefix.clone(),
         ..Config::default()
     };
@@ -170,4 +208,130 @@ async fn a_broker_that_is_away_is_an_error_that_passes() {
     let mut sink = Kafka::new(config, run.context.clone()).unwrap();
     let error = sink.write(&run.batches).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
+}
+
+async fn blocking<R: Send + 'static>(read: impl FnOnce(&str) -> R + Send + 'static) -> R {
+    tokio::task::spawn_blocking(move || read(&server::address("KAFKA"))).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_not_committed_is_never_seen() {
+    let (run, prefix) = (run::random(44, 60), server::unique("torn"));
+    let (before, after) = run.batches.split_at(30);
+    let mut sink = Kafka::new(config(&prefix), run.context.clone()).unwrap();
+    sink.check().await.unwrap();
+    sink.write(before).await.unwrap();
+    let seen = {
+        let prefix = prefix.clone();
+        blocking(move |servers| (count_once(servers, &prefix), markers(servers, &prefix))).await
+    };
+    drop(sink);
+    // An instance that dies between its messages and its commit, as the broker sees it: rows and the marker are written.
+    let torn: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", server::address("KAFKA"))
+        .set("transactional.id", format!("{prefix}.changelog"))
+        .set("transaction.timeout.ms", "600000")
+        .create()
+        .unwrap();
+    let t = after[0].t.to_string();
+    let topics = [format!("{prefix}.changelog.bars"), format!("{prefix}.changelog.moments")];
+    let dying = torn.clone();
+    tokio::task::spawn_blocking(move || {
+        dying.init_transactions(Duration::from_secs(20)).unwrap();
+        dying.begin_transaction().unwrap();
+        for topic in &topics {
+            let headers = OwnedHeaders::new().insert(Header { key: "t", value: Some(&t) });
+            let record = FutureRecord::to(topic).key("torn").payload("{\"t\":18446744073709551615}").headers(headers);
+            let sent = dying.send_result(record).unwrap();
+            futures::executor::block_on(sent).unwrap().unwrap();
+        }
+    })
+    .await
+    .unwrap();
+    let again = {
+        let prefix = prefix.clone();
+        blocking(move |servers| (count_once(servers, &prefix), markers(servers, &prefix))).await
+    };
+    assert_eq!(seen, again, "nothing of an open transaction is visible");
+
+    // Who takes over ends it, repeats what the pipeline repeats, and goes on.
+    let mut sink = Kafka::new(config(&prefix), run.context.clone()).unwrap();
+    sink.check().await.unwrap();
+    sink.write(&run.batches[..40]).await.unwrap();
+    sink.write(&run.batches[20..]).await.unwrap();
+    assert_holds(server::address("KAFKA"), prefix.clone(), &run).await;
+    let last = blocking(move |servers| {
+        count_once(servers, &prefix);
+        markers(servers, &prefix)
+    })
+    .await;
+    assert_eq!(last, [run.batches[29].t, run.batches[39].t, run.batches[59].t]);
+}
+
+#[tokio::test]
+async fn an_older_instance_is_refused_for_good_and_disturbs_nobody() {
+    let (run, prefix) = (run::random(45, 40), server::unique("fenced"));
+    let sink = || Kafka::new(config(&prefix), run.context.clone()).unwrap();
+    let (mut older, mut newer) = (sink(), sink());
+    older.check().await.unwrap();
+    older.write(&run.batches[..10]).await.unwrap();
+    newer.check().await.unwrap();
+    older.write(&run.batches[..15]).await.expect("a check takes nothing over");
+    newer.write(&run.batches[..20]).await.unwrap();
+    for _ in 0..3 {
+        let error = older.write(&run.batches[..30]).await.unwrap_err();
+        assert!(!error.is_transient() && error.to_string().contains("another instance has taken"), "{error}");
+        newer.write(&run.batches[..25]).await.unwrap();
+    }
+    newer.write(&run.batches).await.unwrap();
+    assert_holds(server::address("KAFKA"), prefix.clone(), &run).await;
+    let markers = blocking(move |servers| {
+        count_once(servers, &prefix);
+        markers(servers, &prefix)
+    })
+    .await;
+    assert_eq!(markers, [10, 15, 20, 25, 40].map(|end| run.batches[end - 1].t));
+}
+
+#[tokio::test]
+async fn given_up_writes_and_restarts_repeat_no_message() {
+    let (run, prefix) = (run::random(46, 150), server::unique("cancelled"));
+    let mut dice = rand_chacha::ChaCha8Rng::seed_from_u64(46);
+    let new = || Kafka::new(config(&prefix), run.context.clone()).unwrap();
+    let mut sink = new();
+    sink.check().await.unwrap();
+    for (index, piece) in run.pieces(46).into_iter().enumerate() {
+        // Given up somewhere in the middle, then asked for again, as the driver does; now and then by a new instance.
+        // (One that is given up while it takes over may take over after its successor: then it is the newer one.)
+        let mut may_change = index > 0;
+        loop {
+            let patience = Duration::from_millis(dice.random_range(0..30));
+            match tokio::time::timeout(patience, sink.write(piece)).await {
+                Ok(written) => break written.unwrap(),
+                Err(_) if may_change && dice.random_bool(0.2) => (sink, may_change) = (new(), false),
+                Err(_) => {}
+            }
+        }
+        if index % 5 == 4 {
+            sink = new();
+            sink.write(piece).await.unwrap();
+        }
+    }
+    sink.write(&run.batches).await.unwrap();
+    assert_holds(server::address("KAFKA"), prefix.clone(), &run).await;
+    let seen = blocking(move |servers| (count_once(servers, &prefix), markers(servers, &prefix).len())).await;
+    assert!(seen.0 > 1_000, "{seen:?}");
+    assert_eq!(seen.1, run.pieces(46).len(), "every piece was written once");
+}
+
+#[tokio::test]
+async fn a_run_larger_than_librdkafkas_queue_is_one_transaction() {
+    let (run, prefix) = (run::random(47, 80), server::unique("large"));
+    let mut config = config(&prefix);
+    config.properties.insert("queue.buffering.max.messages".to_owned(), "50".to_owned());
+    let mut sink = Kafka::new(config, run.context.clone()).unwrap();
+    sink.check().await.unwrap();
+    sink.write(&run.batches).await.unwrap();
+    assert_holds(server::address("KAFKA"), prefix.clone(), &run).await;
+    assert_eq!(blocking(move |servers| markers(servers, &prefix)).await, [run.last_t()]);
 }

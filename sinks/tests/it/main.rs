@@ -5,6 +5,7 @@
 
 mod clickhouse;
 mod driver;
+mod follow;
 mod history;
 mod kafka;
 mod oracle;

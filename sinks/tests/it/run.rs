@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use model::batch::Counts;
 use model::bid::{BidStatus, Side, Step};
 use model::{
     Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, Batch, Change, Correlation, DeadLetter, Disposition,
-    Granularity, Kpi, LiveBid, Market, Names, Notice, Reason, SeriesKey, Severity, Tick, TickExtra, TickRow, Zones,
+    Granularity, Kpi, LiveBid, Market, Names, Notice, Reason, Rule, SeriesKey, Severity, Tick, TickExtra, TickRow,
+    Zones,
 };
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -83,9 +85,33 @@ impl Maker {
             alerts: self.alerts(t),
             correlations: self.correlations(),
             bids: self.bids(),
+            rules: self.rules(),
             notices: self.notices(t),
             dead_letters: self.dead_letters(),
             ..Batch::default()
+        }
+        .counted()
+    }
+
+    /// A rule that comes, changes and goes, without dice: the other rows stay what they were.
+    fn rules(&mut self) -> Vec<Change<Rule>> {
+        let rule = |revision| Rule {
+            rule: "a \"rule\" of ours".to_owned(),
+            kind: AnomalyKind::SpreadBreak,
+            zone: Some("PJM".to_owned()),
+            location: None,
+            market: Some(Market::DayAheadHourly),
+            threshold_milli: 7_000,
+            window_bars: 30,
+            severity: Severity::Info,
+            enabled: true,
+            revision,
+            deleted: false,
+        };
+        match self.offset % 5 {
+            0 => vec![Change::Put(rule(self.offset))],
+            1 => vec![Change::Remove(rule(0))],
+            _ => Vec::new(),
         }
     }
 
@@ -273,6 +299,19 @@ impl Maker {
             bytes: vec![0, 159, 146, 150, b'{', b'\n'],
         };
         refused.then_some(letter).into_iter().collect()
+    }
+}
+
+/// Tick records accounted for: every row is one.
+trait Counted {
+    fn counted(self) -> Self;
+}
+
+impl Counted for Batch {
+    fn counted(mut self) -> Self {
+        let (applied, dead_letters) = (self.ticks.len() as u64, self.dead_letters.len() as u64);
+        self.counts = Counts { received: applied + dead_letters, applied, dead_letters, ..Counts::default() };
+        self
     }
 }
 

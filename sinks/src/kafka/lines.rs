@@ -1,0 +1,261 @@
+//! JSON rows of the changelog, as `model::table` made them, back into the shared nouns. Pure.
+//!
+//! Prices, volumes and z come back exactly (at most 16 significant digits went out). What the tables do not hold does
+//! not come back: the partition and offset of a bid's event, and the bytes of a dead letter.
+
+use std::borrow::Cow;
+
+use model::bid::{BidStatus, Side, Step};
+use model::money::MICROS;
+use model::time::{Granularity, parse_instant};
+use model::{
+    Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, BidEvent, Correlation, DeadLetter, Kpi, LiveBid,
+    Market, Names, PartitionId, SeriesKey, Severity, T,
+};
+use serde::Deserialize;
+
+fn scaled(number: f64, unit: i64) -> i64 {
+    (number * unit as f64).round() as i64
+}
+
+fn micros(price: f64) -> i64 {
+    scaled(price, MICROS)
+}
+
+fn t_of(time: &str) -> Option<T> {
+    T::try_from(parse_instant(time)?).ok()
+}
+
+fn series(names: &Names, zone: &str, location: &str, market: &str) -> Option<SeriesKey> {
+    Some(SeriesKey { location: names.location(zone, location).0, market: Market::parse(market)? })
+}
+
+#[derive(Deserialize)]
+pub(super) struct BarLine<'a> {
+    #[serde(borrow)]
+    zone: Cow<'a, str>,
+    #[serde(borrow)]
+    location: Cow<'a, str>,
+    market: &'a str,
+    granularity: &'a str,
+    start_time: &'a str,
+    end_time: &'a str,
+    open: f64,
+    high: f64,
+    low: f64,
+    close: f64,
+    volume: f64,
+    count: i64,
+    first_time: &'a str,
+    last_time: &'a str,
+    sum_price: &'a str,
+    sum_price_sq: &'a str,
+    sum_price_volume: &'a str,
+}
+
+impl BarLine<'_> {
+    pub(super) fn row(&self, names: &Names) -> Option<BarRow> {
+        let key = BarKey {
+            series: series(names, &self.zone, &self.location, self.market)?,
+            granularity: Granularity::parse(self.granularity)?,
+            start_ms: parse_instant(self.start_time)?,
+        };
+        let bar = Bar {
+            open: micros(self.open),
+            high: micros(self.high),
+            low: micros(self.low),
+            close: micros(self.close),
+            count: self.count,
+            sum_price: self.sum_price.parse().ok()?,
+            sum_price_sq: self.sum_price_sq.parse().ok()?,
+            sum_volume_kwh: scaled(self.volume, 1_000),
+            sum_price_volume: self.sum_price_volume.parse().ok()?,
+            first_ms: parse_instant(self.first_time)?,
+            last_ms: parse_instant(self.last_time)?,
+        };
+        Some(BarRow { key, end_ms: parse_instant(self.end_time)?, bar })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct KpiLine<'a> {
+    #[serde(borrow)]
+    zone: Cow<'a, str>,
+    #[serde(borrow)]
+    location: Cow<'a, str>,
+    market: &'a str,
+    window_min: u32,
+    last: f64,
+    last_time: &'a str,
+    change: f64,
+    change_percent: Option<f64>,
+    min: f64,
+    max: f64,
+    mean: f64,
+    vwap: Option<f64>,
+    volatility: Option<f64>,
+    volume: f64,
+    count: i64,
+    spread: Option<f64>,
+}
+
+impl KpiLine<'_> {
+    pub(super) fn row(&self, names: &Names) -> Option<Kpi> {
+        Some(Kpi {
+            series: series(names, &self.zone, &self.location, self.market)?,
+            window_min: self.window_min,
+            last: micros(self.last),
+            last_ms: parse_instant(self.last_time)?,
+            change: micros(self.change),
+            change_ppm: self.change_percent.map(|percent| scaled(percent, 10_000)),
+            min: micros(self.min),
+            max: micros(self.max),
+            mean: micros(self.mean),
+            vwap: self.vwap.map(micros),
+            volatility: self.volatility.map(micros),
+            volume_kwh: scaled(self.volume, 1_000),
+            count: self.count,
+            spread: self.spread.map(micros),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct AlertLine<'a> {
+    t: &'a str,
+    id: &'a str,
+    #[serde(borrow)]
+    zone: Cow<'a, str>,
+    #[serde(borrow)]
+    location: Cow<'a, str>,
+    market: &'a str,
+    #[serde(borrow)]
+    rule: Cow<'a, str>,
+    kind: AnomalyKind,
+    severity: Severity,
+    start_time: &'a str,
+    value: f64,
+    baseline: Option<f64>,
+    z: Option<f64>,
+    threshold: f64,
+    state: AlertState,
+    raised_time: &'a str,
+    revision: u32,
+}
+
+impl AlertLine<'_> {
+    pub(super) fn row(&self, names: &Names) -> Option<Alert> {
+        // A stale feed is judged in milliseconds.
+        let unit = if self.kind == AnomalyKind::StaleFeed { 1 } else { MICROS };
+        let anomaly = Anomaly {
+            id: u64::from_str_radix(self.id, 16).ok()?,
+            rule: self.rule.clone().into_owned(),
+            kind: self.kind,
+            severity: self.severity,
+            series: series(names, &self.zone, &self.location, self.market)?,
+            start_ms: parse_instant(self.start_time)?,
+            value: scaled(self.value, unit),
+            baseline: self.baseline.map(micros),
+            z_milli: self.z.map(|z| scaled(z, 1_000)),
+            threshold_milli: scaled(self.threshold, 1_000),
+        };
+        let (state, revision) = (self.state, self.revision);
+        Some(Alert { anomaly, state, raised_t: t_of(self.raised_time)?, changed_t: t_of(self.t)?, revision })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct CorrelationLine<'a> {
+    #[serde(borrow)]
+    zone_a: Cow<'a, str>,
+    #[serde(borrow)]
+    location_a: Cow<'a, str>,
+    market_a: &'a str,
+    #[serde(borrow)]
+    zone_b: Cow<'a, str>,
+    #[serde(borrow)]
+    location_b: Cow<'a, str>,
+    market_b: &'a str,
+    window_min: u32,
+    lag_min: u32,
+    n: i64,
+    r: Option<f64>,
+}
+
+impl CorrelationLine<'_> {
+    pub(super) fn row(&self, names: &Names) -> Option<Correlation> {
+        Some(Correlation {
+            a: series(names, &self.zone_a, &self.location_a, self.market_a)?,
+            b: series(names, &self.zone_b, &self.location_b, self.market_b)?,
+            window_min: self.window_min,
+            lag_min: self.lag_min,
+            n: self.n,
+            r_nano: self.r.map(|r| scaled(r, 1_000_000_000)),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct BidLine<'a> {
+    #[serde(borrow)]
+    bid: Cow<'a, str>,
+    #[serde(borrow)]
+    organisation: Cow<'a, str>,
+    #[serde(borrow)]
+    zone: Cow<'a, str>,
+    #[serde(borrow)]
+    location: Cow<'a, str>,
+    market: &'a str,
+    delivery_time: &'a str,
+    duration_ms: u32,
+    side: Side,
+    status: BidStatus,
+    revision: i64,
+    #[serde(borrow)]
+    steps: Cow<'a, str>,
+    event_time: &'a str,
+}
+
+#[derive(Deserialize)]
+struct StepLine {
+    price: f64,
+    power: f64,
+}
+
+impl BidLine<'_> {
+    pub(super) fn row(&self, names: &Names) -> Option<LiveBid> {
+        let steps: Vec<StepLine> = serde_json::from_str(&self.steps).ok()?;
+        let step = |step: &StepLine| Step { price_micros: micros(step.price), power_kw: scaled(step.power, 1_000) };
+        Some(BidEvent {
+            bid: self.bid.clone().into_owned(),
+            revision: self.revision,
+            status: self.status,
+            organisation: self.organisation.clone().into_owned(),
+            series: series(names, &self.zone, &self.location, self.market)?,
+            delivery_ms: parse_instant(self.delivery_time)?,
+            duration_ms: self.duration_ms,
+            side: self.side,
+            steps: steps.iter().map(step).collect(),
+            event_ms: parse_instant(self.event_time)?,
+            partition: PartitionId::default(),
+            offset: -1,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct LetterLine {
+    topic: String,
+    partition: i32,
+    offset: i64,
+    row: u32,
+    reason: model::Reason,
+    detail: String,
+}
+
+impl LetterLine {
+    pub(super) fn row(self) -> DeadLetter {
+        let Self { topic, partition, offset, row, reason, detail } = self;
+        DeadLetter { topic: topic.into(), partition, offset, row, reason, detail, bytes: Vec::new() }
+    }
+}
