@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::Batch;
+use model::{Batch, Snapshot};
 use pipeline::BatchQueue;
 
 /// A sink's queue.
@@ -17,5 +17,9 @@ impl BatchQueue for Queue {
 
     async fn push(&mut self, batch: Arc<Batch>) -> bool {
         self.0.push(batch).await.is_ok()
+    }
+
+    fn restore(&mut self, state: Arc<Snapshot>) {
+        BatchQueue::restore(&mut self.0, state);
     }
 }

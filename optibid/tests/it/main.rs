@@ -12,3 +12,4 @@ mod real_files;
 mod recompute;
 mod servers;
 mod stores;
+mod wiped;
