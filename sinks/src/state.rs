@@ -106,7 +106,7 @@ mod tests {
         };
         let all = [batch(1, 3), batch(2, 3), batch(3, 0), batch(4, 20), batch(5, 1)];
         let lengths = |max| runs(&all, max).into_iter().map(<[_]>::len).collect::<Vec<_>>();
-        assert_eq!((lengths(6), lengths(1), lengths(1_000)), (vec![3, 1, 1], vec![1, 2, 1, 1], vec![5]));
+        assert_eq!((lengths(6), lengths(1), lengths(1_000)), (vec![3, 1, 1], vec![1; 5], vec![5]));
         assert!(runs(&[], 5).is_empty());
     }
 }

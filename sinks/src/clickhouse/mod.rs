@@ -55,6 +55,7 @@ impl ClickHouse {
             .insert_formatted_with(block.sql())
             .with_setting("insert_deduplicate", "1")
             .with_setting("insert_deduplication_token", &block.token)
+            // Older servers have to be told.
             .with_setting("deduplicate_blocks_in_dependent_materialized_views", "1")
             // A replay of years is one insert over many months.
             .with_setting("max_partitions_per_insert_block", "0");

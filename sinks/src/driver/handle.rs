@@ -40,7 +40,7 @@ pub struct Closed(pub &'static str);
 /// What waits in the queue.
 pub(super) enum Queued {
     /// A closed batch, and its room, which is given back when this is dropped: once the batch is written.
-    Batch(Arc<Batch>, OwnedSemaphorePermit),
+    Batch { batch: Arc<Batch>, _room: OwnedSemaphorePermit },
     /// The state that this life begins with, for a store that holds less.
     State(Arc<Snapshot>),
 }
@@ -49,7 +49,7 @@ impl Queued {
     /// Rows that are lost to the store if this is not written. (A state is told again at the next start.)
     pub(super) fn rows(&self) -> usize {
         match self {
-            Self::Batch(batch, _) => batch.rows(),
+            Self::Batch { batch, .. } => batch.rows(),
             Self::State(_) => 0,
         }
     }
@@ -112,7 +112,7 @@ impl Handle {
         let closed = |_| Closed(self.shared.name);
         let room = Arc::clone(&self.shared.room).acquire_many_owned(weight).await.map_err(closed)?;
         self.shared.offered_t.fetch_max(batch.t, Ordering::Relaxed);
-        self.queue.send(Queued::Batch(batch, room)).map_err(|_| Closed(self.shared.name))
+        self.queue.send(Queued::Batch { batch, _room: room }).map_err(|_| Closed(self.shared.name))
     }
 
     /// Queues the whole state that this life begins with, before the batches that follow it. It is written only if the

@@ -116,7 +116,7 @@ impl Driver {
                     }
                     continue;
                 }
-                Queued::Batch(..) => self.gather(first, &mut next, &mut stop).await,
+                Queued::Batch { .. } => self.gather(first, &mut next, &mut stop).await,
             };
             let rows = run.iter().map(Queued::rows).sum();
             if !self.store(run, &mut stop).await {
@@ -187,7 +187,7 @@ impl Driver {
                 },
             };
             match queued {
-                Some(queued @ Queued::Batch(..)) => {
+                Some(queued @ Queued::Batch { .. }) => {
                     rows += queued.rows();
                     run.push(queued);
                 }
@@ -206,7 +206,7 @@ impl Driver {
         let batches: Vec<Arc<Batch>> = run
             .iter()
             .filter_map(|queued| match queued {
-                Queued::Batch(batch, _) => Some(Arc::clone(batch)),
+                Queued::Batch { batch, .. } => Some(Arc::clone(batch)),
                 Queued::State(_) => None,
             })
             .collect();
