@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use model::Batch;
+use model::{Batch, Snapshot};
 use pipeline::BatchQueue;
 use sinks::{Driver, Handle, Sink};
 use tokio::task::JoinHandle;
@@ -22,6 +22,10 @@ impl BatchQueue for Queue {
 
     async fn push(&mut self, batch: Arc<Batch>) -> bool {
         self.0.push(batch).await.is_ok()
+    }
+
+    fn restore(&mut self, state: Arc<Snapshot>) {
+        BatchQueue::restore(&mut self.0, state);
     }
 }
 

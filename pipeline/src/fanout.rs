@@ -44,6 +44,10 @@ pub trait BatchQueue: Send {
 
     /// Queues a batch; waits while the queue is full. `false` when nobody will take it any more.
     async fn push(&mut self, batch: Arc<Batch>) -> bool;
+
+    /// Offers the state that this life begins with, before any batch. Only a store that holds less needs it, and only
+    /// its queue can tell; one with nothing behind it does not.
+    fn restore(&mut self, _state: Arc<Snapshot>) {}
 }
 
 /// Tells up to which T the history is safely written.
@@ -70,6 +74,12 @@ impl BatchQueue for sinks::driver::Handle {
 
     async fn push(&mut self, batch: Arc<Batch>) -> bool {
         sinks::driver::Handle::push(self, batch).await.is_ok()
+    }
+
+    fn restore(&mut self, state: Arc<Snapshot>) {
+        if let Err(closed) = sinks::driver::Handle::restore(self, state) {
+            tracing::debug!(%closed, "state left out");
+        }
     }
 }
 
@@ -148,7 +158,11 @@ impl Fanout {
                     runtime.block_on(self.pace());
                 }
                 self.publish(&mut snapshot, &mut progress, &closed);
-                if !closed.saved {
+                if closed.saved {
+                    // The whole state, not only what operators say of it again.
+                    let state = self.snapshot.load_full();
+                    self.queues.iter_mut().for_each(|queue| queue.restore(Arc::clone(&state)));
+                } else {
                     runtime.block_on(self.deliver(&closed.batch));
                 }
                 progress.delivered_t = closed.batch.t;

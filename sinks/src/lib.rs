@@ -8,7 +8,11 @@
 //!
 //! A sink knows one store: its `config`, how rows look there (`encode`, pure) and the I/O (`mod`). It never
 //! retries, sleeps or counts: [`driver`] does that once for all. Writing a run twice equals writing it once,
-//! in whatever pieces it comes; a run older than what the store holds changes nothing.
+//! in whatever pieces it comes; a run older than what the store holds changes nothing. So it does not matter which
+//! instance of the program writes, nor where it begins after a restart: rows are versions, and the newest stands.
+//!
+//! A store knows itself how far it is ([`Sink::held_t`]). One that holds less than the state a restart begins with (it
+//! was wiped, restored from a backup, or is new) is given that state ([`Handle::restore`]).
 
 pub mod clickhouse;
 mod config;
@@ -24,11 +28,12 @@ pub mod redis;
 mod rows;
 #[cfg(test)]
 mod sample;
+mod state;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::{Batch, Names, Zones};
+use model::{Batch, Names, T, Zones};
 
 pub use config::Config;
 pub use driver::{Driver, Handle};
@@ -45,15 +50,27 @@ pub trait Sink: Send {
     /// Whether the store answers and has the tables or topics it needs.
     async fn check(&mut self) -> Result<(), Error>;
 
-    /// Whether a run of moments in which nothing changed is written, too: that time went on is news to some.
-    fn takes_quiet_moments(&self) -> bool {
-        false
-    }
-
     /// Writes a run of consecutive closed batches, oldest first. `Ok` means durable, as far as the store can promise it.
     ///
     /// Doing it twice equals doing it once. It may be cancelled at any await: the next call starts clean.
     async fn write(&mut self, batches: &[Arc<Batch>]) -> Result<(), Error>;
+
+    /// Up to which T the store itself says that it holds everything; `Some(0)` when it holds nothing, `None` when it
+    /// keeps no such account.
+    async fn held_t(&mut self) -> Result<Option<T>, Error> {
+        Ok(None)
+    }
+
+    /// Before a whole state is written: what the store shows as current is no more, unless that state says so again.
+    /// Versions stay, so that nothing older comes back. Stores that are histories do nothing.
+    async fn forget(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Writes a part of a whole state, as [`Sink::write`] does. It is no news: whoever listens has heard it, or need not.
+    async fn restore(&mut self, batches: &[Arc<Batch>]) -> Result<(), Error> {
+        self.write(batches).await
+    }
 }
 
 /// What rows are resolved with when they leave the process.

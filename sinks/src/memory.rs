@@ -129,6 +129,15 @@ impl Sink for Memory {
         Ok(())
     }
 
+    async fn held_t(&mut self) -> Result<Option<T>, Error> {
+        Ok(Some(self.held().snapshot.t))
+    }
+
+    async fn forget(&mut self) -> Result<(), Error> {
+        self.held().snapshot = Snapshot::new(Limits::default());
+        Ok(())
+    }
+
     async fn write(&mut self, batches: &[Arc<Batch>]) -> Result<(), Error> {
         self.attempts.send_modify(|attempts| *attempts += 1);
         let mut scripts = self.script.subscribe();

@@ -14,3 +14,4 @@ mod recompute;
 mod serve;
 mod servers;
 mod stores;
+mod wiped;

@@ -206,12 +206,16 @@ fn changelog_bars(bootstrap: &str, prefix: &str) -> BTreeMap<Key, Bar> {
         .collect()
 }
 
-/// The newest bar of each series must be the latest price.
-async fn check_redis(prefix: &str, expected: &BTreeMap<Key, Bar>) {
+pub(crate) async fn redis_connection() -> redis::aio::MultiplexedConnection {
     let client = redis::Client::open(server("REDIS")).unwrap();
     // The crate's own patience is half a second: too little for a machine that runs every test at once.
     let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-    let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
+    client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
+}
+
+/// The newest bar of each series must be the latest price.
+async fn check_redis(prefix: &str, expected: &BTreeMap<Key, Bar>) {
+    let mut connection = redis_connection().await;
     let mut newest: BTreeMap<(String, String, String), f64> = BTreeMap::new();
     for ((zone, location, market, _), bar) in expected {
         newest.insert((zone.clone(), location.clone(), market.clone()), bar.close);
@@ -312,11 +316,16 @@ impl Stores {
         .await;
     }
 
+    /// A connection to the test's own database, past whatever door the program takes.
+    pub(crate) async fn postgres_client(&self) -> tokio_postgres::Client {
+        let url = server("POSTGRES").rsplit_once('/').map(|(base, _)| format!("{base}/{}", self.prefix)).unwrap();
+        postgres(&url).await
+    }
+
     /// Each store holds exactly these minute bars.
     pub(crate) async fn hold(&self, expected: &BTreeMap<Key, Bar>) {
         same("clickhouse", &clickhouse_bars(&self.prefix).await, expected);
-        let admin = server("POSTGRES").rsplit_once('/').map(|(base, _)| format!("{base}/{}", self.prefix)).unwrap();
-        same("postgres", &postgres_bars(&postgres(&admin).await).await, expected);
+        same("postgres", &postgres_bars(&self.postgres_client().await).await, expected);
         same("changelog", &changelog_bars(&self.changelog, &self.prefix), expected);
         check_redis(&self.prefix, expected).await;
     }

@@ -13,14 +13,14 @@ use crate::rows::{self, history_keep};
 use crate::{Context, Error};
 
 /// Every table the sink writes.
-pub(super) const TABLES: [&str; 8] =
-    ["ticks", "bars", "kpis", "anomalies", "correlations", "bids", "notices", "dead_letters"];
+pub(super) const TABLES: [&str; 9] =
+    ["ticks", "bars", "kpis", "anomalies", "correlations", "bids", "notices", "dead_letters", "progress"];
 
 /// One insert.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) table: &'static str,
-    /// Same rows, same token: the server drops a block it has already taken.
+    /// The same run has the same token: the server drops a block it has already taken.
     pub(super) token: String,
     pub(super) bytes: Bytes,
 }

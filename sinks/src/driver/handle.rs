@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::health::{ServiceHealth, ServiceState};
-use model::{Batch, T};
+use model::{Batch, Snapshot, T};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::Limits;
@@ -37,10 +37,22 @@ pub enum Condition {
 #[error("sink {0} has stopped")]
 pub struct Closed(pub &'static str);
 
-pub(super) struct Queued {
-    pub(super) batch: Arc<Batch>,
-    // Gives its room back when dropped, that is, once the batch is written.
-    _room: OwnedSemaphorePermit,
+/// What waits in the queue.
+pub(super) enum Queued {
+    /// A closed batch, and its room, which is given back when this is dropped: once the batch is written.
+    Batch { batch: Arc<Batch>, _room: OwnedSemaphorePermit },
+    /// The state that this life begins with, for a store that holds less.
+    State(Arc<Snapshot>),
+}
+
+impl Queued {
+    /// Rows that are lost to the store if this is not written. (A state is told again at the next start.)
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Self::Batch { batch, .. } => batch.rows(),
+            Self::State(_) => 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -50,6 +62,7 @@ pub(super) struct Shared {
     pub(super) room: Arc<Semaphore>,
     pub(super) offered_t: AtomicU64,
     pub(super) acked_t: watch::Sender<T>,
+    pub(super) held_t: watch::Sender<Option<T>>,
     pub(super) condition: watch::Sender<Condition>,
 }
 
@@ -61,6 +74,7 @@ impl Shared {
             room: Arc::new(Semaphore::new(limits.room())),
             offered_t: AtomicU64::new(0),
             acked_t: watch::channel(0).0,
+            held_t: watch::channel(None).0,
             condition: watch::channel(Condition::Starting).0,
         }
     }
@@ -98,7 +112,25 @@ impl Handle {
         let closed = |_| Closed(self.shared.name);
         let room = Arc::clone(&self.shared.room).acquire_many_owned(weight).await.map_err(closed)?;
         self.shared.offered_t.fetch_max(batch.t, Ordering::Relaxed);
-        self.queue.send(Queued { batch, _room: room }).map_err(|_| Closed(self.shared.name))
+        self.queue.send(Queued::Batch { batch, _room: room }).map_err(|_| Closed(self.shared.name))
+    }
+
+    /// Queues the whole state that this life begins with, before the batches that follow it. It is written only if the
+    /// store says that it holds less, and takes no room: readers hold the same state anyway.
+    pub fn restore(&self, state: Arc<Snapshot>) -> Result<(), Closed> {
+        self.shared.offered_t.fetch_max(state.t, Ordering::Relaxed);
+        self.queue.send(Queued::State(state)).map_err(|_| Closed(self.shared.name))
+    }
+
+    /// Up to which T the store held everything when it was asked at the start, 0 for an empty one. `None` until it has
+    /// answered, and for a store that keeps no account. What has been written since is [`Handle::acked_t`].
+    pub fn held_t(&self) -> Option<T> {
+        *self.shared.held_t.borrow()
+    }
+
+    /// Follows [`Handle::held_t`].
+    pub fn held(&self) -> watch::Receiver<Option<T>> {
+        self.shared.held_t.subscribe()
     }
 
     /// Everything up to this T is safely written; 0 before the first write.

@@ -4,6 +4,8 @@
 //! * A run is up to `max_rows` or `max_delay` of consecutive batches. Runs are written one after the other.
 //! * A transient failure is repeated for ever, with exponential backoff and jitter. A permanent one (the store
 //!   refuses the data) is logged as an error, shown in health, and repeated slowly: rather late than lost.
+//! * A run of moments in which nothing changed is written, too: the store's own account of how far it is moves on.
+//! * The state that a restart begins with is written only to a store that says it holds less ([`Handle::restore`]).
 //! * On shutdown what is queued is written, within `drain`.
 //!
 //! Time is read from tokio's clock, only to wait and to measure: nothing here decides what is written.
@@ -17,12 +19,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use model::Batch;
+use model::{Batch, Snapshot, T};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::metrics::SinkMetrics;
-use crate::{Error, Metrics, Sink};
+use crate::{Error, Metrics, Sink, state};
 pub use handle::{Closed, Condition, Handle};
 use handle::{Queued, Shared};
 pub use limits::Limits;
@@ -43,6 +45,17 @@ impl std::fmt::Debug for Driver {
 
 /// When the time for draining is up; `None` while nobody has asked to stop.
 type Stop = watch::Receiver<Option<Instant>>;
+
+/// One thing to do with the store.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    /// A run of closed batches.
+    Write(&'a [Arc<Batch>]),
+    /// A state is about to be told.
+    Forget,
+    /// A part of that state.
+    Restore(&'a [Arc<Batch>]),
+}
 
 impl Driver {
     /// A driver for `sink`, and the handle to feed it.
@@ -81,7 +94,7 @@ impl Driver {
         self.shared.room.close();
         self.queue.close();
         while let Ok(queued) = self.queue.try_recv() {
-            unwritten += queued.batch.rows();
+            unwritten += queued.rows();
         }
         if unwritten > 0 {
             tracing::error!(sink = self.shared.name, rows = unwritten, "stopped before everything was written");
@@ -94,8 +107,18 @@ impl Driver {
         if !self.start(&mut stop).await {
             return 0;
         }
-        while let Some(run) = self.gather(&mut stop).await {
-            let rows = run.iter().map(|queued| queued.batch.rows()).sum();
+        let mut next = None;
+        while let Some(first) = self.next(&mut next, &mut stop).await {
+            let run = match first {
+                Queued::State(state) => {
+                    if !self.restore(&state, &mut stop).await {
+                        return 0;
+                    }
+                    continue;
+                }
+                Queued::Batch { .. } => self.gather(first, &mut next, &mut stop).await,
+            };
+            let rows = run.iter().map(Queued::rows).sum();
             if !self.store(run, &mut stop).await {
                 return rows;
             }
@@ -103,13 +126,19 @@ impl Driver {
         0
     }
 
-    /// Waits for the store to be ready. `false` when asked to stop before it was.
+    /// Waits for the store to be ready, and asks how far it is. `false` when asked to stop before it was.
     async fn start(&mut self, stop: &mut Stop) -> bool {
         let mut failures = 0;
         loop {
             let limit = self.time_left(stop);
-            match timeout(limit, self.sink.check()).await.unwrap_or(Err(Error::Timeout(limit))) {
-                Ok(()) => {
+            let sink = &mut self.sink;
+            let ready = async {
+                sink.check().await?;
+                sink.held_t().await
+            };
+            match timeout(limit, ready).await.unwrap_or(Err(Error::Timeout(limit))) {
+                Ok(held_t) => {
+                    self.shared.held_t.send_replace(held_t);
                     self.succeeded();
                     return true;
                 }
@@ -123,57 +152,124 @@ impl Driver {
         }
     }
 
-    /// The next run; `None` when there will be none. The queued entries keep their room until they are dropped.
-    async fn gather(&mut self, stop: &mut Stop) -> Option<Vec<Queued>> {
+    /// The next in the queue; `None` when there will be nothing.
+    async fn next(&mut self, next: &mut Option<Queued>, stop: &mut Stop) -> Option<Queued> {
         self.observe();
-        let first = tokio::select! {
+        if next.is_some() {
+            return next.take();
+        }
+        tokio::select! {
             biased;
-            queued = self.queue.recv() => queued?,
+            queued = self.queue.recv() => queued,
             // From now on a push is told that it is too late; what is in the queue is still written.
             () = asked(stop) => {
                 self.queue.close();
-                self.queue.recv().await?
+                self.queue.recv().await
             }
-        };
+        }
+    }
+
+    /// The run that begins with `first`; what does not belong to it is left in `next`. The queued entries keep their
+    /// room until they are dropped.
+    async fn gather(&mut self, first: Queued, next: &mut Option<Queued>, stop: &mut Stop) -> Vec<Queued> {
         let limits = self.shared.limits;
         let deadline = Instant::now() + limits.max_delay.0;
-        let mut rows = first.batch.rows();
+        let mut rows = first.rows();
         let mut run = vec![first];
         while rows < limits.run_rows() {
             let stopping = stop.borrow().is_some();
-            let next = match self.queue.try_recv() {
+            let queued = match self.queue.try_recv() {
                 Ok(queued) => Some(queued),
                 Err(_) if stopping => None,
                 Err(_) => tokio::select! {
-                    next = timeout_at(deadline, self.queue.recv()) => next.ok().flatten(),
+                    queued = timeout_at(deadline, self.queue.recv()) => queued.ok().flatten(),
                     () = asked(stop) => continue,
                 },
             };
-            let Some(next) = next else { break };
-            rows += next.batch.rows();
-            run.push(next);
+            match queued {
+                Some(queued @ Queued::Batch { .. }) => {
+                    rows += queued.rows();
+                    run.push(queued);
+                }
+                other => {
+                    *next = other;
+                    break;
+                }
+            }
         }
-        Some(run)
+        run
     }
 
     /// Writes a run, however often it takes. `false` when the time to drain is up.
     async fn store(&mut self, run: Vec<Queued>, stop: &mut Stop) -> bool {
         self.observe();
-        let batches: Vec<Arc<Batch>> = run.iter().map(|queued| Arc::clone(&queued.batch)).collect();
-        let rows: usize = batches.iter().map(|batch| batch.rows()).sum();
-        let last_t = batches.last().map_or(0, |batch| batch.t);
+        let batches: Vec<Arc<Batch>> = run
+            .iter()
+            .filter_map(|queued| match queued {
+                Queued::Batch { batch, .. } => Some(Arc::clone(batch)),
+                Queued::State(_) => None,
+            })
+            .collect();
+        if !self.perform(Step::Write(&batches), stop).await {
+            return false;
+        }
+        drop(run);
+        self.acked(batches.last().map_or(0, |batch| batch.t));
+        true
+    }
+
+    /// Gives the store a whole state, if it holds less. `false` when the time to drain is up: the next start tells it again.
+    async fn restore(&mut self, state: &Snapshot, stop: &mut Stop) -> bool {
+        let held_t = *self.shared.held_t.borrow();
+        if let Some(held_t) = held_t.filter(|held_t| *held_t < state.t) {
+            let batches = state::batches(state);
+            let rows: usize = batches.iter().map(|batch| batch.rows()).sum();
+            tracing::warn!(
+                sink = self.shared.name,
+                held_t,
+                t = state.t,
+                rows,
+                "the store holds less than the saved state, and is given it"
+            );
+            if !self.perform(Step::Forget, stop).await {
+                return false;
+            }
+            for run in state::runs(&batches, self.shared.limits.run_rows()) {
+                if !self.perform(Step::Restore(run), stop).await {
+                    return false;
+                }
+            }
+            tracing::info!(sink = self.shared.name, t = state.t, rows, "the store holds the saved state");
+        }
+        self.acked(state.t);
+        true
+    }
+
+    /// Does it, however often it takes. `false` when the time to drain is up.
+    async fn perform(&mut self, step: Step<'_>, stop: &mut Stop) -> bool {
+        let batches = match step {
+            Step::Write(batches) | Step::Restore(batches) => batches,
+            Step::Forget => &[],
+        };
+        let (rows, t) = (batches.iter().map(|batch| batch.rows()).sum::<usize>(), batches.last().map(|batch| batch.t));
         let mut failures = 0;
-        // A run of moments in which nothing changed mostly needs no write: the store already holds that state.
-        while rows > 0 || self.sink.takes_quiet_moments() {
+        loop {
             let (began, limit) = (Instant::now(), self.time_left(stop));
-            match timeout(limit, self.sink.write(&batches)).await.unwrap_or(Err(Error::Timeout(limit))) {
+            let work = async {
+                match step {
+                    Step::Write(batches) => self.sink.write(batches).await,
+                    Step::Forget => self.sink.forget().await,
+                    Step::Restore(batches) => self.sink.restore(batches).await,
+                }
+            };
+            match timeout(limit, work).await.unwrap_or(Err(Error::Timeout(limit))) {
                 Ok(()) => {
                     self.metrics.write_seconds.observe(began.elapsed().as_secs_f64());
                     self.metrics.writes_total.inc();
                     self.metrics.rows_total.inc_by(rows as u64);
-                    tracing::debug!(sink = self.shared.name, rows, batches = batches.len(), t = last_t, "written");
+                    tracing::debug!(sink = self.shared.name, rows, batches = batches.len(), t, "written");
                     self.succeeded();
-                    break;
+                    return true;
                 }
                 Err(error) => {
                     failures += 1;
@@ -183,13 +279,14 @@ impl Driver {
                 }
             }
         }
-        drop(run);
+    }
+
+    fn acked(&self, t: T) {
         self.shared.acked_t.send_if_modified(|acked| {
-            let newer = last_t > *acked;
-            *acked = last_t.max(*acked);
+            let newer = t > *acked;
+            *acked = t.max(*acked);
             newer
         });
-        true
     }
 
     fn time_left(&self, stop: &Stop) -> Duration {

@@ -160,7 +160,7 @@ fn level(size: u64) -> u32 {
 }
 
 /// First and last T of a file, from its name.
-fn span(path: &Path) -> Option<(T, T)> {
+pub(super) fn span(path: &Path) -> Option<(T, T)> {
     let (first, last) = path.filename()?.strip_suffix(".parquet")?.split_once('-')?;
     Some((first.parse().ok()?, last.parse().ok()?))
 }

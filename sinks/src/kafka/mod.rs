@@ -96,11 +96,6 @@ impl Sink for Kafka {
         "changelog"
     }
 
-    /// A reader tells a quiet market from a dead program by it, and the state it has is at the same T.
-    fn takes_quiet_moments(&self) -> bool {
-        true
-    }
-
     async fn check(&mut self) -> Result<(), Error> {
         if self.config.create_topics {
             return topics::create(&self.config).await;

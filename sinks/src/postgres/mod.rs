@@ -1,8 +1,11 @@
 //! Postgres: reference data, bars and alerts as they stand, alerts' lives and notices.
 //!
 //! One run is one transaction: COPY into temporary tables, upsert where the version is newer, then the progress T.
-//! So a reader sees whole moments, and a repeat or an older run changes nothing. Tables are made by the migrations in
-//! `sql/schemas/postgres`; partitions by the sink, months ahead of the rows that need them.
+//! So a reader sees whole moments, and a repeat or an older run changes nothing, even from another instance at the same
+//! time: a row is locked before versions are compared, and every run takes rows in the order of their keys, so two runs
+//! never wait for each other in a circle. Withdrawn rows stay, marked, so that an older version cannot come back.
+//! Tables are made by the migrations in `sql/schemas/postgres`; partitions by the sink, months ahead of the rows that
+//! need them.
 
 mod config;
 mod encode;
@@ -170,6 +173,10 @@ impl Sink for Postgres {
         zones::upsert(&mut connection.client, &self.context.zones).await?;
         self.connection = Some(connection);
         Ok(())
+    }
+
+    async fn held_t(&mut self) -> Result<Option<T>, Error> {
+        Ok(Some(self.progress().await?.unwrap_or(0)))
     }
 
     async fn write(&mut self, batches: &[Arc<Batch>]) -> Result<(), Error> {

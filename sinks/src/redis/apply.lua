@@ -1,7 +1,11 @@
 -- Applies one change of one closed batch, if it is newer than what the key holds: writing a batch again, or an older
 -- one, changes nothing. ARGV[1] says what to do, ARGV[2] is the batch's T (UTC ms; below 2^53, so a Lua number is exact).
+-- The last key is always the hash `progress`. Its field `floor` is the T of a state that this database was given whole:
+-- of keys that this state does not have no version is left, so nothing older than the floor is taken.
 
-local what, t = ARGV[1], tonumber(ARGV[2])
+local what, t, progress = ARGV[1], tonumber(ARGV[2]), KEYS[#KEYS]
+local is_change = what == 'state' or what == 'price' or what == 'board' or what == 'append' or what == 'publish'
+if is_change and t < tonumber(redis.call('HGET', progress, 'floor') or '0') then return 0 end
 
 local function version_of(packed)
   return packed and tonumber(string.match(packed, '^(%d+)')) or -1
@@ -51,11 +55,11 @@ if what == 'price' then
   end
 end
 
--- A board of current things with a date. KEYS: values (hash), dates, versions (sorted sets), progress (hash).
+-- A board of current things with a date. KEYS: values (hash), dates, versions (sorted sets).
 -- ARGV: id, date, retention in ms, value or '' for a withdrawal. What is past retention is not taken back.
 if what == 'board' then
   local id, date, value = ARGV[3], tonumber(ARGV[4]), ARGV[6]
-  local now = math.max(t, tonumber(redis.call('HGET', KEYS[4], 'boards') or '0'))
+  local now = math.max(t, tonumber(redis.call('HGET', progress, 'boards') or '0'))
   if date < now - tonumber(ARGV[5]) then return 0 end
   if tonumber(redis.call('ZSCORE', KEYS[3], id) or '-1') > t then return 0 end
   redis.call('ZADD', KEYS[3], ARGV[2], id)
@@ -70,7 +74,7 @@ end
 
 -- KEYS: as for 'board'. ARGV: retention in ms. Takes down what is past it.
 if what == 'expire' then
-  local now = math.max(t, tonumber(redis.call('HGET', KEYS[4], 'boards') or '0'))
+  local now = math.max(t, tonumber(redis.call('HGET', progress, 'boards') or '0'))
   local horizon = '(' .. string.format('%.0f', now - tonumber(ARGV[3]))
   while true do
     local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', horizon, 'LIMIT', 0, 1000)
@@ -99,11 +103,43 @@ if what == 'publish' then
   return 1
 end
 
--- KEYS: progress (hash). ARGV: field.
+-- ARGV: field.
 if what == 'progress' then
-  if version_of(redis.call('HGET', KEYS[1], ARGV[3])) < t then
-    redis.call('HSET', KEYS[1], ARGV[3], ARGV[2])
+  if version_of(redis.call('HGET', progress, ARGV[3])) < t then
+    redis.call('HSET', progress, ARGV[3], ARGV[2])
   end
+  return 1
+end
+
+-- Below: what is current is no more, until a state says so again. Versions stay.
+
+-- KEYS: hash of a 'state'.
+if what == 'forget state' then
+  local version = redis.call('HGET', KEYS[1], 'version')
+  if not version then return 0 end
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'version', version, 'removed', '1')
+  return 1
+end
+
+-- KEYS: price hash, bars.
+if what == 'forget price' then
+  redis.call('DEL', KEYS[1])
+  for _, start in ipairs(redis.call('HKEYS', KEYS[2])) do
+    redis.call('HSET', KEYS[2], start, string.match(redis.call('HGET', KEYS[2], start), '^%d+'))
+  end
+  return 1
+end
+
+-- KEYS: values of a board.
+if what == 'forget board' then
+  redis.call('DEL', KEYS[1])
+  return 1
+end
+
+-- The state comes with the versions of its rows, which are older than its T.
+if what == 'forget floor' then
+  redis.call('HDEL', progress, 'floor')
   return 1
 end
 

@@ -42,6 +42,10 @@ pub(crate) enum Op {
 
 const ALERTS: &str = "alerts:current";
 const BIDS: &str = "bids";
+/// The set of every series that has had a price.
+pub(crate) const SERIES: &str = "series";
+/// What the keys of [`Op::State`] begin with.
+pub(crate) const STATES: [&str; 2] = ["kpi", "correlation"];
 /// Boards that expire.
 pub(crate) const BOARDS: [&str; 2] = [ALERTS, BIDS];
 

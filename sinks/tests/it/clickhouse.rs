@@ -7,12 +7,14 @@ use sinks::clickhouse::{ClickHouse, Config};
 use crate::run::{self, Run};
 use crate::{oracle, server};
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../sql/schemas/clickhouse/0001_tables.sql"),
     include_str!("../../../sql/schemas/clickhouse/0002_rollups.sql"),
+    include_str!("../../../sql/schemas/clickhouse/0003_progress.sql"),
 ];
 
-async fn database(test: &str) -> Config {
+/// A database of the test's own, without tables.
+pub(crate) async fn database(test: &str) -> Config {
     let database = server::unique(test);
     let config =
         Config { enabled: true, url: server::address("CLICKHOUSE"), database: database.clone(), ..Config::default() };
@@ -20,7 +22,7 @@ async fn database(test: &str) -> Config {
     config
 }
 
-async fn migrate(client: &Client) {
+pub(crate) async fn migrate(client: &Client) {
     for statement in MIGRATIONS.into_iter().flat_map(server::clickhouse_statements) {
         client.query_raw(statement).execute().await.unwrap();
     }
@@ -37,54 +39,60 @@ async fn written(test: &str, seed: u64) -> (Run, Client) {
     (run, client)
 }
 
-async fn lines(client: &Client, query: &str) -> oracle::Lines {
-    client.query(query).fetch_all::<String>().await.unwrap().into_iter().collect()
+pub(crate) async fn lines(client: &Client, query: &str) -> oracle::Lines {
+    oracle::once(query, client.query(query).fetch_all::<String>().await.unwrap())
 }
 
-#[tokio::test]
-async fn every_table_holds_what_the_run_says() {
-    let (run, client) = written("tables", 21).await;
+/// What stands in every table and view, whatever was inserted before it.
+pub(crate) async fn assert_stands(client: &Client, run: &Run) {
     let ms = "toUnixTimestamp64Milli";
     let bars = format!(
         "SELECT concatWithSeparator('|', zone, location, market, granularity, {ms}(start_time), {ms}(t), {ms}(end_time), open, close, count, sum_price_sq) FROM bars FINAL"
     );
-    oracle::assert_same("bars", &lines(&client, &bars).await, &run.bars());
-    let ticks = format!(
-        "SELECT concatWithSeparator('|', topic, partition, offset, {ms}(t), zone, location, market, {ms}(event_time), price, volume, ifNull(source, '')) FROM ticks FINAL"
-    );
-    oracle::assert_same("ticks", &lines(&client, &ticks).await, &run.ticks());
+    oracle::assert_same("bars", &lines(client, &bars).await, &run.bars());
     let kpis = format!(
         "SELECT concatWithSeparator('|', zone, location, market, window_min, {ms}(max(kpis.t)), argMax(last, kpis.t), \
          ifNull(toString(argMax(tuple(change_percent), kpis.t).1), ''), argMax(volume, kpis.t)) \
          FROM kpis GROUP BY zone, location, market, window_min HAVING NOT argMax(removed, kpis.t)"
     );
-    oracle::assert_same("kpis", &lines(&client, &kpis).await, &run.kpis());
+    oracle::assert_same("kpis", &lines(client, &kpis).await, &run.kpis());
     let alerts = format!(
         "SELECT concatWithSeparator('|', id, zone, location, market, {ms}(t), {ms}(raised_time), state, revision, value, withdrawn) FROM anomalies FINAL"
     );
-    oracle::assert_same("alerts", &lines(&client, &alerts).await, &run.alerts());
-    let life =
-        alerts.replace("withdrawn", "if(state = 'withdrawn', 'true', 'false')").replace("anomalies", "anomaly_life");
-    oracle::assert_same("lives", &lines(&client, &life).await, &run.alert_life());
+    oracle::assert_same("alerts", &lines(client, &alerts).await, &run.alerts());
     let correlations = format!(
         "SELECT concatWithSeparator('|', zone_a, location_a, market_a, zone_b, location_b, market_b, window_min, \
          {ms}(max(correlations.t)), ifNull(toString(argMax(tuple(r), correlations.t).1), '')) FROM correlations \
          GROUP BY zone_a, location_a, market_a, zone_b, location_b, market_b, window_min, lag_min HAVING NOT argMax(removed, correlations.t)"
     );
-    oracle::assert_same("correlations", &lines(&client, &correlations).await, &run.correlations());
+    oracle::assert_same("correlations", &lines(client, &correlations).await, &run.correlations());
     let bids = format!("SELECT concatWithSeparator('|', bid, {ms}(t), organisation, revision) FROM bids FINAL");
-    oracle::assert_same("bids", &lines(&client, &bids).await, &run.bids());
+    oracle::assert_same("bids", &lines(client, &bids).await, &run.bids());
+    assert_views(client, run).await;
+}
+
+/// What passed: every step of alerts' lives, ticks, notices and dead letters.
+pub(crate) async fn assert_passed(client: &Client, run: &Run) {
+    let ms = "toUnixTimestamp64Milli";
+    let ticks = format!(
+        "SELECT concatWithSeparator('|', topic, partition, offset, {ms}(t), zone, location, market, {ms}(event_time), price, volume, ifNull(source, '')) FROM ticks FINAL"
+    );
+    oracle::assert_same("ticks", &lines(client, &ticks).await, &run.ticks());
+    let life = format!(
+        "SELECT concatWithSeparator('|', id, zone, location, market, {ms}(t), {ms}(raised_time), state, revision, value, \
+         if(state = 'withdrawn', 'true', 'false')) FROM anomaly_life FINAL"
+    );
+    oracle::assert_same("lives", &lines(client, &life).await, &run.alert_life());
     let notices = format!("SELECT concatWithSeparator('|', id, {ms}(t), message, {ms}(event_time)) FROM notices FINAL");
-    oracle::assert_same("notices", &lines(&client, &notices).await, &run.notices());
+    oracle::assert_same("notices", &lines(client, &notices).await, &run.notices());
     let letters = format!(
         "SELECT concatWithSeparator('|', topic, partition, offset, {ms}(t), reason, lower(hex(bytes))) FROM dead_letters FINAL"
     );
-    oracle::assert_same("dead letters", &lines(&client, &letters).await, &run.dead_letters());
+    oracle::assert_same("dead letters", &lines(client, &letters).await, &run.dead_letters());
 }
 
-#[tokio::test]
-async fn hourly_and_daily_views_follow_corrections() {
-    let (run, client) = written("views", 22).await;
+/// The hours and days that the views show.
+pub(crate) async fn assert_views(client: &Client, run: &Run) {
     for (view, granularity) in [("prices_by_hour", "1h"), ("prices_by_day", "1d")] {
         let query = format!(
             "SELECT concatWithSeparator('|', zone, location, market, toUnixTimestamp64Milli(start_time), open, close, count) FROM {view}"
@@ -95,8 +103,29 @@ async fn hourly_and_daily_views_follow_corrections() {
             let place = run.place(row.key.series);
             format!("{place}|{}|{}|{}|{}", row.key.start_ms, price(row.bar.open), price(row.bar.close), row.bar.count)
         });
-        oracle::assert_same(view, &lines(&client, &query).await, &expected.collect());
+        oracle::assert_same(view, &lines(client, &query).await, &expected.collect());
     }
+}
+
+#[tokio::test]
+async fn every_table_and_view_holds_what_the_run_says() {
+    let (run, client) = written("tables", 21).await;
+    assert_stands(&client, &run).await;
+    assert_passed(&client, &run).await;
+}
+
+#[tokio::test]
+async fn the_store_knows_how_far_it_is() {
+    let config = database("held").await;
+    migrate(&config.client()).await;
+    let run = run::random(25, 20);
+    let mut sink = ClickHouse::new(config.clone(), run.context.clone());
+    assert_eq!(sink.held_t().await.unwrap(), Some(0));
+    sink.write(&run.batches).await.unwrap();
+    // An older run, from another instance, does not turn it back.
+    let mut old = ClickHouse::new(config, run.context.clone());
+    old.write(&run.batches[..10]).await.unwrap();
+    assert_eq!((sink.held_t().await.unwrap(), old.held_t().await.unwrap()), (Some(run.last_t()), Some(run.last_t())));
 }
 
 #[tokio::test]
@@ -104,14 +133,14 @@ async fn a_block_that_was_taken_is_dropped_when_it_comes_again() {
     let config = database("again").await;
     let client = config.client();
     migrate(&client).await;
-    client.query("SYSTEM STOP MERGES").execute().await.unwrap();
+    client.query("SYSTEM STOP MERGES ticks").execute().await.unwrap();
     let run = run::random(23, 40);
     let mut sink = ClickHouse::new(config, run.context.clone());
     for _ in 0..3 {
         sink.write(&run.batches).await.unwrap();
     }
     let stored: u64 = client.query("SELECT count() FROM ticks").fetch_one().await.unwrap();
-    client.query("SYSTEM START MERGES").execute().await.unwrap();
+    client.query("SYSTEM START MERGES ticks").execute().await.unwrap();
     assert_eq!(stored as usize, run.ticks().len());
 }
 

@@ -19,7 +19,11 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return found };
     for entry in entries {
         let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+            found.push(path);
+        }
     }
     found.sort();
     found
@@ -64,38 +68,45 @@ fn standing(root: &Path, table: Table, key: &[&str], columns: &[&str]) -> oracle
     newest.into_values().filter(|(_, removed, _)| !removed).map(|(_, _, line)| line).collect()
 }
 
-fn assert_holds(root: &Path, run: &Run) {
-    let same = |table: Table, key: &[&str], columns: &[&str], expected| {
-        oracle::assert_same(table.name(), &standing(root, table, key, columns), &expected);
+/// What stands: the newest versions.
+pub(crate) fn assert_stands(root: &Path, run: &Run) {
+    let same = |table: Table, columns: &[&str], expected| {
+        oracle::assert_same(table.name(), &standing(root, table, table.key(), columns), &expected);
     };
-    let bar = [
-        "zone",
-        "location",
-        "market",
-        "granularity",
-        "start_time",
-        "t",
-        "end_time",
-        "open",
-        "close",
-        "count",
-        "sum_price_sq",
-    ];
-    same(Table::Bars, Table::Bars.key(), &bar, run.bars());
-    let tick =
-        ["topic", "partition", "offset", "t", "zone", "location", "market", "event_time", "price", "volume", "source"];
-    same(Table::Ticks, Table::Ticks.key(), &tick, run.ticks());
+    same(Table::Bars, &BAR, run.bars());
     let kpi = ["zone", "location", "market", "window_min", "t", "last", "change_percent", "volume"];
-    same(Table::Kpis, Table::Kpis.key(), &kpi, run.kpis());
-    let alert = ["id", "zone", "location", "market", "t", "raised_time", "state", "revision", "value", "withdrawn"];
-    same(Table::Anomalies, Table::Anomalies.key(), &alert, run.alerts());
-    same(Table::Anomalies, &["id", "t"], &alert, run.alert_life());
+    same(Table::Kpis, &kpi, run.kpis());
+    same(Table::Anomalies, &ALERT, run.alerts());
     let correlation = ["zone_a", "location_a", "market_a", "zone_b", "location_b", "market_b", "window_min", "t", "r"];
-    same(Table::Correlations, Table::Correlations.key(), &correlation, run.correlations());
-    same(Table::Bids, Table::Bids.key(), &["bid", "t", "organisation", "revision"], run.bids());
+    same(Table::Correlations, &correlation, run.correlations());
+    same(Table::Bids, &["bid", "t", "organisation", "revision"], run.bids());
 }
 
-fn config(root: &Path) -> Config {
+pub(crate) fn assert_holds(root: &Path, run: &Run) {
+    assert_stands(root, run);
+    let tick =
+        ["topic", "partition", "offset", "t", "zone", "location", "market", "event_time", "price", "volume", "source"];
+    oracle::assert_same("ticks", &standing(root, Table::Ticks, Table::Ticks.key(), &tick), &run.ticks());
+    oracle::assert_same("lives", &standing(root, Table::Anomalies, &["id", "t"], &ALERT), &run.alert_life());
+}
+
+const BAR: [&str; 11] = [
+    "zone",
+    "location",
+    "market",
+    "granularity",
+    "start_time",
+    "t",
+    "end_time",
+    "open",
+    "close",
+    "count",
+    "sum_price_sq",
+];
+const ALERT: [&str; 10] =
+    ["id", "zone", "location", "market", "t", "raised_time", "state", "revision", "value", "withdrawn"];
+
+pub(crate) fn config(root: &Path) -> Config {
     Config { root: root.to_str().unwrap().to_owned(), ..Config::default() }
 }
 
@@ -110,7 +121,27 @@ async fn files_hold_what_the_run_says_and_the_same_run_makes_the_same_files() {
     let (from, to) = (run.batches[0].t, run.last_t());
     assert!(first.contains(&folder.path().join(format!("ticks/day=2025-11-29/{from}-{to}.parquet"))), "{first:?}");
     sink.write(&run.batches).await.unwrap();
+    assert_eq!(sink.held_t().await.unwrap(), Some(run.last_t()));
     assert_eq!((files(folder.path()), std::fs::read(&first[0]).unwrap()), (first, content));
+}
+
+#[tokio::test]
+async fn the_store_knows_how_far_it_is() {
+    let (folder, run) = (tempfile::tempdir().unwrap(), run::random(35, 20));
+    let mut sink = History::new(&config(folder.path()), run.context.clone()).unwrap();
+    assert_eq!(sink.held_t().await.unwrap(), Some(0));
+    // A moment in which nothing happened makes no file, and still is written.
+    let quiet = std::sync::Arc::new(model::Batch { t: run.last_t() + 5, ..model::Batch::default() });
+    sink.write(&run.batches).await.unwrap();
+    sink.write(&[quiet]).await.unwrap();
+    let mut old = History::new(&config(folder.path()), run.context.clone()).unwrap();
+    old.write(&run.batches[..10]).await.unwrap();
+    let mut again = History::new(&config(folder.path()), run.context.clone()).unwrap();
+    assert_eq!(again.held_t().await.unwrap(), Some(run.last_t() + 5));
+    // A history of a program that did not say so yet is known by its files.
+    std::fs::remove_dir_all(folder.path().join("progress")).unwrap();
+    let mut again = History::new(&config(folder.path()), run.context.clone()).unwrap();
+    assert_eq!(again.held_t().await.unwrap(), Some(run.last_t()));
 }
 
 #[tokio::test]

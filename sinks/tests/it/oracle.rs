@@ -2,9 +2,11 @@
 //! than by the encoders under test.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::money::{price, volume_mwh};
-use model::{Alert, AlertState, BarRow, Change, Correlation, Granularity, Kpi, LiveBid, SeriesKey};
+use model::snapshot::Limits;
+use model::{Alert, AlertState, BarRow, Change, Correlation, Granularity, Kpi, LiveBid, SeriesKey, Snapshot};
 
 use crate::run::Run;
 
@@ -158,6 +160,14 @@ impl Run {
         .collect()
     }
 
+    /// The current state after the first `count` batches, as a checkpoint brings it back: without ticks and notices.
+    pub(crate) fn state(&self, count: usize) -> Arc<Snapshot> {
+        let mut state = Snapshot::new(Limits::default());
+        self.batches[..count].iter().for_each(|batch| state.apply(batch));
+        (state.ticks, state.notices) = Default::default();
+        Arc::new(state)
+    }
+
     pub(crate) fn last_t(&self) -> u64 {
         self.batches.last().unwrap().t
     }
@@ -166,6 +176,13 @@ impl Run {
 /// A number as text, empty when undefined.
 pub(crate) fn text(number: Option<f64>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+/// The rows of an answer, none of which may be there twice.
+pub(crate) fn once(query: &str, rows: Vec<String>) -> Lines {
+    let (count, lines) = (rows.len(), rows.into_iter().collect::<Lines>());
+    assert_eq!(count, lines.len(), "rows that are there twice: {query}");
+    lines
 }
 
 /// Compares two sets of lines and says what differs rather than printing both.

@@ -20,7 +20,7 @@ async fn connect(url: &str) -> Client {
 }
 
 /// A database of the test's own, with or without the tables.
-async fn database(test: &str, migrated: bool) -> (String, Client) {
+pub(crate) async fn database(test: &str, migrated: bool) -> (String, Client) {
     let (address, name) = (server::address("POSTGRES"), server::unique(test));
     connect(&address).await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
     let url = format!("{}/{name}", address.rsplit_once('/').expect("the address names a database").0);
@@ -32,7 +32,7 @@ async fn database(test: &str, migrated: bool) -> (String, Client) {
     (url, client)
 }
 
-fn config(url: &str) -> Config {
+pub(crate) fn config(url: &str) -> Config {
     Config { enabled: true, url: Secret::new(url.to_owned()), ..Config::default() }
 }
 
@@ -46,7 +46,7 @@ async fn written(test: &str, seed: u64) -> (Run, Client, Postgres) {
 }
 
 async fn lines(client: &Client, query: &str) -> oracle::Lines {
-    client.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    oracle::once(query, client.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect())
 }
 
 const MS: &str = "(extract(epoch FROM {}) * 1000)::bigint";
@@ -55,45 +55,50 @@ fn ms(column: &str) -> String {
     MS.replace("{}", column)
 }
 
-#[tokio::test]
-async fn bars_stand_as_they_last_were() {
-    let (run, client, mut sink) = written("bars", 11).await;
+/// What stands: bars, latest prices and alerts.
+pub(crate) async fn assert_stands(client: &Client, run: &Run) {
     let query = format!(
         "SELECT concat_ws('|', zone, location, market, granularity, {}, {}, {}, open, close, count, sum_price_sq) FROM bars_current",
         ms("start_time"),
         ms("t"),
         ms("end_time")
     );
-    oracle::assert_same("bars", &lines(&client, &query).await, &run.bars());
-    assert_eq!(sink.progress().await.unwrap(), Some(run.last_t()));
-    let partitions =
-        lines(&client, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'bars'::regclass").await;
-    assert!(partitions.contains("bars_2025_11") && partitions.contains("bars_2025_12"), "{partitions:?}");
-    let latest = lines(&client, "SELECT concat_ws('|', zone, location, market, price) FROM latest_prices").await;
+    oracle::assert_same("bars", &lines(client, &query).await, &run.bars());
+    let latest = lines(client, "SELECT concat_ws('|', zone, location, market, price) FROM latest_prices").await;
     let expected = run
         .latest()
         .iter()
         .map(|(place, (_, row))| format!("{place}|{}", model::money::price(row.bar.close)))
         .collect();
     oracle::assert_same("latest prices", &latest, &expected);
+    oracle::assert_same("alerts", &lines(client, &alerts("anomalies")).await, &run.alerts());
+}
+
+/// What passed: every step of alerts' lives, and notices.
+pub(crate) async fn assert_passed(client: &Client, run: &Run) {
+    oracle::assert_same("lives", &lines(client, &alerts("anomaly_life")).await, &run.alert_life());
+    let query = format!("SELECT concat_ws('|', id, {}, message, {}) FROM notices", ms("t"), ms("event_time"));
+    oracle::assert_same("notices", &lines(client, &query).await, &run.notices());
+}
+
+fn alerts(table: &str) -> String {
+    format!(
+        "SELECT concat_ws('|', id, zone, location, market, {}, {}, state, revision, value, \
+         CASE WHEN withdrawn THEN 'true' ELSE 'false' END) FROM {table}",
+        ms("t"),
+        ms("raised_time")
+    )
 }
 
 #[tokio::test]
-async fn alerts_stand_and_keep_their_lives() {
-    let (run, client, _sink) = written("alerts", 12).await;
-    let columns = format!(
-        "concat_ws('|', id, zone, location, market, {}, {}, state, revision, value, CASE WHEN withdrawn THEN 'true' ELSE 'false' END)",
-        ms("t"),
-        ms("raised_time")
-    );
-    oracle::assert_same("alerts", &lines(&client, &format!("SELECT {columns} FROM anomalies")).await, &run.alerts());
-    oracle::assert_same(
-        "lives",
-        &lines(&client, &format!("SELECT {columns} FROM anomaly_life")).await,
-        &run.alert_life(),
-    );
-    let query = format!("SELECT concat_ws('|', id, {}, message, {}) FROM notices", ms("t"), ms("event_time"));
-    oracle::assert_same("notices", &lines(&client, &query).await, &run.notices());
+async fn every_table_holds_what_the_run_says() {
+    let (run, client, mut sink) = written("bars", 11).await;
+    assert_stands(&client, &run).await;
+    assert_passed(&client, &run).await;
+    assert_eq!(sink.progress().await.unwrap(), Some(run.last_t()));
+    let partitions =
+        lines(&client, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'bars'::regclass").await;
+    assert!(partitions.contains("bars_2025_11") && partitions.contains("bars_2025_12"), "{partitions:?}");
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use sinks::redis::{Config, Redis};
 use crate::run::{self, Run};
 use crate::{oracle, server};
 
-type Connection = redis::aio::MultiplexedConnection;
+pub(crate) type Connection = redis::aio::MultiplexedConnection;
 
-fn config(prefix: &str) -> Config {
+pub(crate) fn config(prefix: &str) -> Config {
     Config {
         enabled: true,
         url: model::humane::Secret::new(server::address("REDIS")),
@@ -24,7 +24,7 @@ fn config(prefix: &str) -> Config {
     }
 }
 
-async fn connect() -> Connection {
+pub(crate) async fn connect() -> Connection {
     // The crate's own patience is half a second: too little for a machine that runs every test at once.
     let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
     let client = redis::Client::open(server::address("REDIS")).unwrap();
@@ -51,10 +51,15 @@ async fn hashes(connection: &mut Connection, pattern: &str) -> BTreeMap<String, 
     found
 }
 
-#[tokio::test]
-async fn the_latest_price_is_the_newest_bar_that_stands() {
-    let (run, prefix, mut redis) = written("price", 1).await;
-    let found = hashes(&mut redis, &format!("{prefix}:price:*")).await;
+/// What stands: prices, key figures, correlations and boards.
+pub(crate) async fn assert_stands(redis: &mut Connection, prefix: &str, run: &Run) {
+    assert_prices(redis, prefix, run).await;
+    assert_figures(redis, prefix, run).await;
+    assert_boards(redis, prefix, run).await;
+}
+
+async fn assert_prices(redis: &mut Connection, prefix: &str, run: &Run) {
+    let found = hashes(redis, &format!("{prefix}:price:*")).await;
     let expected = run.latest();
     assert!(expected.len() > 3);
     let lines =
@@ -76,10 +81,8 @@ async fn the_latest_price_is_the_newest_bar_that_stands() {
     assert!(run.latest().keys().all(|place| series.contains(&place.replace('|', ":"))));
 }
 
-#[tokio::test]
-async fn key_figures_and_correlations_stand_as_they_last_were() {
-    let (run, prefix, mut redis) = written("kpi", 2).await;
-    let kpis = hashes(&mut redis, &format!("{prefix}:kpi:*")).await;
+async fn assert_figures(redis: &mut Connection, prefix: &str, run: &Run) {
+    let kpis = hashes(redis, &format!("{prefix}:kpi:*")).await;
     let found = kpis.into_iter().map(|(key, fields)| {
         let place = key.strip_prefix(&format!("{prefix}:kpi:")).unwrap().rsplit_once(':').unwrap().0.replace(':', "|");
         let change = fields.get("change_percent").map_or("", String::as_str);
@@ -89,7 +92,7 @@ async fn key_figures_and_correlations_stand_as_they_last_were() {
         )
     });
     oracle::assert_same("kpis", &found.collect(), &run.kpis());
-    let correlations = hashes(&mut redis, &format!("{prefix}:correlation:*")).await;
+    let correlations = hashes(redis, &format!("{prefix}:correlation:*")).await;
     let found = correlations.into_values().map(|fields| {
         let place = |suffix: &str| {
             ["zone", "location", "market"].map(|name| fields[&format!("{name}_{suffix}")].clone()).join("|")
@@ -100,9 +103,7 @@ async fn key_figures_and_correlations_stand_as_they_last_were() {
     oracle::assert_same("correlations", &found.collect(), &run.correlations());
 }
 
-#[tokio::test]
-async fn boards_hold_what_is_current() {
-    let (run, prefix, mut redis) = written("boards", 3).await;
+async fn assert_boards(redis: &mut Connection, prefix: &str, run: &Run) {
     let alerts: BTreeMap<String, String> = redis.hgetall(format!("{prefix}:alerts:current")).await.unwrap();
     let found = alerts.into_iter().map(|(id, json)| {
         let row: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -124,6 +125,14 @@ async fn boards_hold_what_is_current() {
 }
 
 #[tokio::test]
+async fn what_stands_is_what_the_run_says() {
+    for seed in 1..4 {
+        let (run, prefix, mut redis) = written("stands", seed).await;
+        assert_stands(&mut redis, &prefix, &run).await;
+    }
+}
+
+#[tokio::test]
 async fn boards_forget_what_is_past_retention_and_do_not_take_it_back() {
     let (run, prefix) = (run::random(4, 120), server::unique("retention"));
     let retention_ms = 20 * 60_000;
@@ -138,9 +147,8 @@ async fn boards_forget_what_is_past_retention_and_do_not_take_it_back() {
     oracle::assert_same("alerts", &found, &expected.iter().map(|alert| format!("{:016x}", alert.anomaly.id)).collect());
 }
 
-#[tokio::test]
-async fn streams_hold_every_change_once_and_are_capped() {
-    let (run, prefix, mut redis) = written("streams", 5).await;
+/// Streams hold every change of a minute bar, every step of alerts and every notice once.
+pub(crate) async fn assert_streams(redis: &mut Connection, prefix: &str, run: &Run) {
     let mut found = 0;
     let keys: Vec<String> = redis.keys(format!("{prefix}:history:*")).await.unwrap();
     for key in keys {
@@ -155,6 +163,13 @@ async fn streams_hold_every_change_once_and_are_capped() {
     let expected: usize = run.batches.iter().map(|batch| batch.alerts.len() + batch.notices.len()).sum();
     assert_eq!(alerts.ids.len(), expected);
     assert!(alerts.ids.iter().any(|entry| entry.contains_key(&"message")));
+}
+
+#[tokio::test]
+async fn streams_hold_every_change_once_and_are_capped() {
+    let (run, prefix, mut redis) = written("streams", 5).await;
+    assert_streams(&mut redis, &prefix, &run).await;
+    let expected: usize = run.batches.iter().map(|batch| batch.alerts.len() + batch.notices.len()).sum();
 
     let prefix = server::unique("capped");
     let mut sink = Redis::new(Config { stream_entries: 10, ..config(&prefix) }, run.context.clone()).unwrap();

@@ -29,6 +29,11 @@ pub const POSTGRES: &[Migration] = &[
 pub const CLICKHOUSE: &[Migration] = &[
     Migration { version: 1, name: "0001_tables.sql", sql: include_str!("../../schemas/clickhouse/0001_tables.sql") },
     Migration { version: 2, name: "0002_rollups.sql", sql: include_str!("../../schemas/clickhouse/0002_rollups.sql") },
+    Migration {
+        version: 3,
+        name: "0003_progress.sql",
+        sql: include_str!("../../schemas/clickhouse/0003_progress.sql"),
+    },
 ];
 
 impl Migration {
