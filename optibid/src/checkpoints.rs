@@ -40,7 +40,8 @@ pub(crate) async fn command(config: &Config, command: &Command) -> Result<()> {
 }
 
 fn summary(manifest: &Manifest) -> String {
-    let (rows, bytes) = manifest.files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
+    let (rows, bytes) =
+        manifest.files.iter().fold((0, 0), |(rows, bytes), file| (rows + file.rows, bytes + file.bytes));
     format!(
         "{rows} rows in {} files, {:.1} MiB, written by {} workers, {} tick records accounted for",
         manifest.files.len(),

@@ -233,6 +233,7 @@ fn durability(
         all_every: config.all_every,
         is_free: Arc::clone(&is_free),
         count: u64::from(begin.is_some()),
+        life: checkpoint::new_life(),
     };
     let writer = checkpoint::Writer::new(plan(is_free, tell_kept), all_shards, all_cuts)?;
     let mut alerts = Vec::new();

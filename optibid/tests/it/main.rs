@@ -10,5 +10,6 @@ mod program;
 mod readers;
 mod real_files;
 mod recompute;
+mod resumes;
 mod servers;
 mod stores;

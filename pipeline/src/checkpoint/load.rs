@@ -11,7 +11,7 @@ use operators::rules::SavedRule;
 
 use super::codec::{self, Wrong, parse};
 use super::manifest::{File, Kind, Manifest, checksum};
-use super::writer::JoinAll;
+use super::shelf::JoinAll;
 use super::{Store, reach_ms};
 use crate::Error;
 
@@ -33,11 +33,15 @@ pub async fn list(store: &Store) -> Result<Vec<Checkpoint>, Error> {
         .iter()
         .filter_map(|object| Some((Manifest::t_of(&object.location)?, &object.location)))
         .collect();
-    found.sort_by_key(|(t, _)| std::cmp::Reverse(*t));
+    found.sort_by(|one, other| other.cmp(one));
     let mut checkpoints = Vec::new();
     for (t, path) in found {
-        let bytes = async { store.store.get(path).await?.bytes().await }.await;
-        let bytes = bytes.map_err(|error| Error::checkpoint(format!("read {path}"), error))?;
+        let bytes = match async { store.store.get(path).await?.bytes().await }.await {
+            Ok(bytes) => bytes,
+            // Somebody trims at the same time.
+            Err(object_store::Error::NotFound { .. }) => continue,
+            Err(error) => return Err(Error::checkpoint(format!("read {path}"), error)),
+        };
         checkpoints.push(Checkpoint { t, manifest: Manifest::decode(&bytes) });
     }
     Ok(checkpoints)
@@ -111,7 +115,7 @@ pub async fn verify(store: &Store, manifest: &Manifest, operators: &operators::C
 }
 
 /// Reads and checks every file of a checkpoint.
-async fn load(
+pub(super) async fn load(
     store: &Store,
     manifest: Manifest,
     operators: &operators::Config,
