@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use model::{Alert, BarRow, BidEvent, LocationName, Names, SeriesKey, Snapshot, T};
 use object_store::{ObjectStore, ObjectStoreExt};
 use operators::bars::{SavedMinute, open_from_ms};
@@ -114,53 +115,91 @@ pub async fn verify(store: &Store, manifest: &Manifest, operators: &operators::C
     load(store, manifest.clone(), operators, limits).await.map(|recovered| recovered.rows())
 }
 
-/// Reads and checks every file of a checkpoint.
+/// What is in a file.
+enum Rows {
+    Minutes(Vec<SavedMinute>),
+    Bars(Vec<(T, BarRow)>),
+    Texts(Bytes),
+}
+
+fn decode(kind: Kind, bytes: Bytes) -> Result<Rows, Wrong> {
+    match kind {
+        Kind::Ticks => codec::decode_minutes(bytes).map(Rows::Minutes),
+        Kind::Bars => codec::decode_bars(bytes).map(Rows::Bars),
+        Kind::Records | Kind::State => Ok(Rows::Texts(bytes)),
+    }
+}
+
+/// What the files say so far, but for bars: a later file replaces what an earlier one says of a key.
+#[derive(Default)]
+struct Gathered {
+    minutes: BTreeMap<(SeriesKey, i64), SavedMinute>,
+    bids: BTreeMap<String, BidEvent>,
+    rules: BTreeMap<String, SavedRule>,
+    alerts: Vec<Alert>,
+    names: Vec<LocationName>,
+    latest: Vec<(T, BarRow)>,
+}
+
+impl Gathered {
+    fn text(&mut self, table: &str, row: &str) -> Result<(), Wrong> {
+        match table {
+            "bids" => {
+                let bid: BidEvent = parse(row)?;
+                self.bids.insert(bid.bid.clone(), bid);
+            }
+            "rules" => {
+                let rule: SavedRule = parse(row)?;
+                self.rules.insert(rule.0.rule.clone(), rule);
+            }
+            "alerts" => self.alerts.push(parse(row)?),
+            "names" => self.names.push(parse(row)?),
+            "latest" => self.latest.push(parse(row)?),
+            other => return Err(format!("no table {other:?}")),
+        }
+        Ok(())
+    }
+}
+
+/// Reads and checks every file of a checkpoint: some ahead of others, on all cores, and in their order.
 pub(super) async fn load(
     store: &Store,
     manifest: Manifest,
     operators: &operators::Config,
     limits: model::snapshot::Limits,
 ) -> Result<Recovered, Wrong> {
-    let mut minutes: BTreeMap<(SeriesKey, i64), SavedMinute> = BTreeMap::new();
-    let (mut bids, mut rules) = (BTreeMap::new(), BTreeMap::new());
-    let (mut bars, mut alerts, mut names): (Vec<(T, BarRow)>, Vec<Alert>, Vec<LocationName>) = Default::default();
-    for file in &manifest.files {
-        let bytes = read(store, file).await?;
+    let (mut gathered, mut snapshot) = (Gathered::default(), Snapshot::new(limits));
+    let decoded = |file: File| async move {
+        let bytes = read(store, &file).await?;
+        let rows = tokio::task::spawn_blocking(move || decode(file.kind, bytes)).await;
         let named = |wrong: Wrong| format!("{}: {wrong}", file.path);
-        match file.kind {
-            Kind::Ticks => {
-                let read = codec::decode_minutes(bytes).map_err(named)?;
-                minutes.extend(read.into_iter().map(|minute| ((minute.series, minute.start_ms), minute)));
+        let rows = rows.map_err(|error| named(error.to_string()))?.map_err(named)?;
+        Ok::<_, Wrong>((file.path, rows))
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut files = futures::stream::iter(manifest.files.clone()).map(decoded).buffered(cores);
+    while let Some(file) = files.next().await {
+        let (path, rows) = file?;
+        match rows {
+            Rows::Minutes(read) => {
+                let keyed = read.into_iter().map(|minute| ((minute.series, minute.start_ms), minute));
+                gathered.minutes.extend(keyed);
             }
-            Kind::Bars => bars.append(&mut codec::decode_bars(bytes).map_err(named)?),
-            Kind::Records | Kind::State => codec::decode_texts(bytes, |table, row| {
-                match table {
-                    "bids" => {
-                        let bid: BidEvent = parse(row)?;
-                        bids.insert(bid.bid.clone(), bid);
-                    }
-                    "rules" => {
-                        let rule: SavedRule = parse(row)?;
-                        rules.insert(rule.0.rule.clone(), rule);
-                    }
-                    "alerts" => alerts.push(parse(row)?),
-                    "names" => names.push(parse(row)?),
-                    "latest" => bars.push(parse(row)?),
-                    other => return Err(format!("no table {other:?}")),
-                }
-                Ok(())
-            })
-            .map_err(named)?,
+            // At once, so that there is never more than a few files of them twice in memory.
+            Rows::Bars(read) => snapshot.load(manifest.t, read, Vec::new(), Vec::new(), manifest.counts),
+            Rows::Texts(bytes) => codec::decode_texts(bytes, |table, row| gathered.text(table, row))
+                .map_err(|wrong| format!("{path}: {wrong}"))?,
         }
     }
+    drop(files);
+    let Gathered { minutes, bids, rules, alerts, names, latest } = gathered;
+    snapshot.load(manifest.t, latest, names, alerts.clone(), manifest.counts);
     let t_ms = i64::try_from(manifest.t).unwrap_or(i64::MAX);
     let horizon_ms = t_ms.saturating_sub(reach_ms(operators));
     let is_sealed = |row: &BarRow| {
         row.key.granularity == model::Granularity::M1
             && row.key.start_ms < open_from_ms(operators, row.key.series.market, t_ms)
     };
-    let mut snapshot = Snapshot::new(limits);
-    snapshot.load(manifest.t, bars, names, alerts.clone(), manifest.counts);
     // Whatever operators look back at: the bars within reach, and the newest of each series whatever its age.
     let newest = |row: &BarRow| snapshot.latest.get(&row.key.series).is_some_and(|(_, latest)| latest.key == row.key);
     let sealed_bars = snapshot

@@ -273,10 +273,11 @@ impl Writer {
         let is_full = self.kept.len() >= keep;
         trim(&self.shelf, &mut self.kept, keep);
         // Now and then, for what only listing finds; first as soon as nothing is needed but what this life knows of.
-        if is_full && self.count.is_multiple_of(self.plan.config.all_every.max(1)) {
-            if let Err(error) = sweep(&self.shelf, &self.kept) {
-                tracing::debug!(%error, "what earlier lives left behind stays for now");
-            }
+        if is_full
+            && self.count.is_multiple_of(self.plan.config.all_every.max(1))
+            && let Err(error) = sweep(&self.shelf, &self.kept)
+        {
+            tracing::debug!(%error, "what earlier lives left behind stays for now");
         }
         self.count += u64::from(is_full);
         if let Some(oldest) = self.kept.first() {

@@ -28,7 +28,7 @@ struct Inner {
 
 impl Told {
     fn tell(&self, batch: &Arc<Batch>) {
-        let mut inner = self.0.lock();
+        let inner = &mut *self.0.lock();
         match inner.batches.get(&batch.t) {
             Some(before) if **before != **batch => {
                 let wrong = format!("T {} is said otherwise:\n{before:?}\n{batch:?}", batch.t);
