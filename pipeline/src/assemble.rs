@@ -12,12 +12,12 @@ mod changes;
 mod moment;
 mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use model::{Alert, Batch, Names, PartitionId, T};
+use model::{Alert, Batch, LocationId, Names, PartitionId, T};
 use operators::Outputs;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::InputCapability;
@@ -66,7 +66,7 @@ impl Assembler {
         shared: Arc<Coordination>,
         metrics: Metrics,
         out: Sender<Closed>,
-        names: Arc<Names>,
+        (names, announced): (Arc<Names>, HashSet<LocationId>),
         quiet_ms: u64,
         alerts: Alerts,
     ) -> Self {
@@ -77,7 +77,7 @@ impl Assembler {
             quiet_ms,
             moments: BTreeMap::new(),
             alerts,
-            names: Announcer::new(names),
+            names: Announcer::new(names, announced),
             carried: BTreeMap::new(),
             last_sent: 0,
             prelude: Some(Moment::default()),

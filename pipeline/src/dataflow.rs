@@ -7,12 +7,12 @@
 //! A T closes when every worker has bound what it had to it, even if that is nothing, and the operators are done
 //! with it. Workers park when there is nothing to do; bells wake them.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use model::wire::Decoder;
-use model::{BarRow, BidEvent, Names, T, Tick, Zones};
+use model::{BarRow, BidEvent, LocationId, Names, T, Tick, Zones};
 use operators::bars::SavedMinute;
 use operators::keyed::Barrier;
 use operators::rules::SavedRule;
@@ -66,6 +66,8 @@ pub(crate) struct Durability {
     pub(crate) begin: Mutex<Vec<Option<Begin>>>,
     /// The life of alerts to begin with, taken by worker 0.
     pub(crate) alerts: Mutex<Vec<model::Alert>>,
+    /// The names that were announced before, taken by worker 0: they are not announced again.
+    pub(crate) announced: Mutex<HashSet<LocationId>>,
 }
 
 /// What one worker begins with: its part of the saved state, whoever's keys it is.
@@ -152,8 +154,10 @@ fn build(scope: Scope<'_, T>, plan: &Plan) {
         let out = plan.out.lock().take().expect("worker 0 builds once");
         let quiet_ms = plan.config.idle_interval.millis();
         let alerts = plan.durable.as_ref().map(|durable| std::mem::take(&mut *durable.alerts.lock()));
+        let announced = plan.durable.as_ref().map(|durable| std::mem::take(&mut *durable.announced.lock()));
+        let names = (Arc::clone(&plan.names), announced.unwrap_or_default());
         let alerts = Alerts::new(plan.operators.retention.minute.millis_i64(), alerts.unwrap_or_default());
-        Assembler::new(Arc::clone(&plan.shared), plan.metrics.clone(), out, Arc::clone(&plan.names), quiet_ms, alerts)
+        Assembler::new(Arc::clone(&plan.shared), plan.metrics.clone(), out, names, quiet_ms, alerts)
     });
     let saved = outputs.saved.clone();
     assemble(scope, records.bound, outputs, assembler);

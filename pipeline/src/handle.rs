@@ -236,10 +236,11 @@ fn durability(
         life: checkpoint::new_life(),
     };
     let writer = checkpoint::Writer::new(plan(is_free, tell_kept), all_shards, all_cuts)?;
-    let mut alerts = Vec::new();
+    let (mut alerts, mut announced) = Default::default();
     let mut shares: Vec<Option<Begin>> = (0..workers).map(|_| None).collect();
     if let Some(begin) = begin {
         alerts = begin.alerts;
+        announced = begin.announced;
         shares.fill_with(|| Some(Begin::default()));
         let mut worker = (0..workers).cycle();
         let mut share = |shares: &mut Vec<Option<Begin>>, put: &mut dyn FnMut(&mut Begin)| {
@@ -253,7 +254,13 @@ fn durability(
         begin.rules.into_iter().for_each(|row| share(&mut shares, &mut |to| to.rules.push(row.clone())));
         begin.sealed_bars.into_iter().for_each(|row| share(&mut shares, &mut |to| to.sealed_bars.push(row)));
     }
-    let durability = dataflow::Durability { barriers, shards, begin: Mutex::new(shares), alerts: Mutex::new(alerts) };
+    let durability = dataflow::Durability {
+        barriers,
+        shards,
+        begin: Mutex::new(shares),
+        alerts: Mutex::new(alerts),
+        announced: Mutex::new(announced),
+    };
     Ok((durability, cuts, kept_t, writer))
 }
 

@@ -18,7 +18,7 @@ use simulator::Totals;
 use crate::broker::Broker;
 use crate::door::{Door, host};
 use crate::program::{Program, eventually};
-use crate::stores::{Bar, Key, Stores, bar_of_row, clickhouse, compacted, expected, market, same, send_to, server};
+use crate::stores::{Bar, Key, Stores, bar_of_row, clickhouse, compacted, expected, market, same, send_to};
 
 const RECORDS: u64 = 10_000;
 const RECEIVED: &str = "optibid_pipeline_ticks_total{disposition=\"received\"}";
@@ -203,6 +203,12 @@ async fn run(seed: u64, expected: Arc<BTreeMap<Key, Bar>>) -> Tally {
     tally
 }
 
+/// Each on a thread of its own.
+fn on_a_thread(seed: u64, expected: Arc<BTreeMap<Key, Bar>>) -> tokio::task::JoinHandle<Tally> {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || runtime.block_on(run(seed, expected)))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_again_and_again_every_store_equals_the_recomputation() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
@@ -213,7 +219,7 @@ async fn killed_again_and_again_every_store_equals_the_recomputation() {
     };
     let (count, started) = (seeds.end - seeds.start, Instant::now());
     // Two at a time: much of a run is waiting for servers.
-    let runs = futures::stream::iter(seeds.map(|seed| tokio::spawn(run(seed, Arc::clone(&expected)))));
+    let runs = futures::stream::iter(seeds.map(|seed| on_a_thread(seed, Arc::clone(&expected))));
     let tallies: Vec<_> = runs.buffer_unordered(2).collect().await;
     let mut all = Tally::default();
     for tally in tallies.into_iter().map(Result::unwrap) {

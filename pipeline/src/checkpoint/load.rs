@@ -1,11 +1,11 @@
 //! Reads checkpoints: finds the newest that is whole, and says what is wrong with those that are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use model::{Alert, BarRow, BidEvent, LocationName, Names, SeriesKey, Snapshot, T};
+use model::{Alert, BarRow, BidEvent, LocationId, LocationName, Names, SeriesKey, Snapshot, T};
 use object_store::{ObjectStore, ObjectStoreExt};
 use operators::bars::{SavedMinute, open_from_ms};
 use operators::rules::SavedRule;
@@ -56,6 +56,8 @@ pub struct Recovered {
     /// Bars, names, counts and alerts of the current state.
     pub(crate) snapshot: Snapshot,
     pub(crate) alerts: Vec<Alert>,
+    /// Locations whose names were announced.
+    pub(crate) announced: HashSet<LocationId>,
     pub(crate) minutes: Vec<SavedMinute>,
     pub(crate) bids: Vec<BidEvent>,
     pub(crate) rules: Vec<SavedRule>,
@@ -209,6 +211,7 @@ pub(super) async fn load(
         .filter(|row| is_sealed(row) && (row.key.start_ms >= horizon_ms || newest(row)))
         .collect();
     Ok(Recovered {
+        announced: snapshot.names.keys().copied().collect(),
         snapshot,
         alerts,
         minutes: minutes.into_values().collect(),

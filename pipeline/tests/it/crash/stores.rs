@@ -31,7 +31,7 @@ impl Told {
         let inner = &mut *self.0.lock();
         match inner.batches.get(&batch.t) {
             Some(before) if **before != **batch => {
-                let wrong = format!("T {} is said otherwise:\n{before:?}\n{batch:?}", batch.t);
+                let wrong = format!("T {} is said otherwise: {}", batch.t, difference(before, batch));
                 inner.wrong.get_or_insert(wrong);
             }
             Some(_) => {}
@@ -52,6 +52,26 @@ impl Told {
     fn last_t(&self) -> T {
         self.0.lock().batches.last_key_value().map_or(0, |(t, _)| *t)
     }
+}
+
+/// Where two batches differ, list by list.
+pub(crate) fn difference(one: &Batch, other: &Batch) -> String {
+    let lists = |batch: &Batch| match serde_json::to_value(batch).expect("a batch is JSON") {
+        serde_json::Value::Object(lists) => lists,
+        other => panic!("a batch is an object: {other}"),
+    };
+    let (one, other) = (lists(one), lists(other));
+    let mut told = String::new();
+    for (name, list) in one.iter().filter(|(name, list)| other.get(*name) != Some(list)) {
+        let rows = |list: &serde_json::Value| list.as_array().cloned().unwrap_or_else(|| vec![list.clone()]);
+        let (ours, theirs) = (rows(list), rows(&other[name]));
+        let only = |these: &[serde_json::Value], those: &[serde_json::Value]| {
+            these.iter().filter(|row| !those.contains(row)).take(3).map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let (ours, theirs) = (only(&ours, &theirs), only(&theirs, &ours));
+        told += &format!("\n{name}: {ours:?}\n  but then {theirs:?}");
+    }
+    told
 }
 
 /// A life's way to the store that always answers.
