@@ -88,7 +88,7 @@ impl Place {
             // The wall's clock would bind all there is to one T.
             Clock::Wall => [9, 30, 90][dice.random_range(0..3)],
         };
-        world.config.event_step = Span::from_millis(3_000);
+        world.config.event_step = Span::from_millis(6_000);
         world.config.max_open = dice.random_range(1..9);
         world.config.idle_interval = Span::from_millis(20);
         world.operators.bars.correction_horizon = self.horizon;
