@@ -245,15 +245,20 @@ impl Writer {
         })
     }
 
-    /// Nobody may need a T from before a manifest: the sinks' queues are gone after a restart.
+    /// Nobody may need a T from before a manifest: the sinks' queues are gone after a restart. `false` when the program
+    /// stops: then full queues are given up some time, and what is written after that does not mean that all before is.
     fn wait_for_sinks(&self, t: T) -> bool {
-        while (self.plan.written)() < t {
+        loop {
+            let is_written = (self.plan.written)() >= t;
+            // In this order: what was read before stopping was asked for is true.
             if self.plan.shutdown.is_stopping() {
                 return false;
             }
+            if is_written {
+                return true;
+            }
             std::thread::sleep(PAUSE);
         }
-        true
     }
 
     fn commit(&mut self, manifest: &Manifest) -> Result<(), Error> {

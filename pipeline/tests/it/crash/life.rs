@@ -64,7 +64,7 @@ impl Place {
     pub(super) fn new(seed: u64, clock: Clock) -> Self {
         // With the shorter one bars become final within a run, and checkpoints write them.
         let is_short = clock == Clock::Event && seed.is_multiple_of(2);
-        let horizon = Span::from_millis(if is_short { 60_000 } else { 15 * 60_000 });
+        let horizon = Span::from_millis(if is_short { 15_000 } else { 15 * 60_000 });
         let (log, objects, told, shop) = Default::default();
         Self { seed, clock, horizon, log, objects, told, shop }
     }
@@ -88,7 +88,7 @@ impl Place {
             // The wall's clock would bind all there is to one T.
             Clock::Wall => [9, 30, 90][dice.random_range(0..3)],
         };
-        world.config.event_step = Span::from_millis(6_000);
+        world.config.event_step = Span::from_millis(10_000);
         world.config.max_open = dice.random_range(1..9);
         world.config.idle_interval = Span::from_millis(20);
         world.operators.bars.correction_horizon = self.horizon;

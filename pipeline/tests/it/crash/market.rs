@@ -10,11 +10,13 @@ use pipeline::clock::wall_ms;
 use pipeline::{Clock, Replay};
 use tokio::task::JoinHandle;
 
-use crate::sameness::{Market, fill};
-use crate::support::{tick, topic};
+use crate::sameness::Market;
+use crate::support::{START_MS, tick, topic};
 
 /// Ticks, but for those that come too late.
-pub(super) const RECORDS: usize = 1_200;
+const RECORDS: usize = 1_200;
+/// The same with the event clock: six minutes of market.
+const EVENT_RECORDS: usize = 700;
 /// One of so many is followed by one that is too late.
 const LATE: usize = 60;
 const DAYS_MS: i64 = 2 * 24 * 3_600_000;
@@ -34,8 +36,10 @@ impl Feed {
     pub(super) fn open(seed: u64, clock: Clock) -> Self {
         let replay = Replay::new("optibid", Arc::default());
         if clock == Clock::Event {
-            fill(&replay, seed, RECORDS);
-            return Self { replay, records: RECORDS, sending: tokio::spawn(async { BTreeSet::new() }) };
+            let mut market = Market::open(&replay, seed, EVENT_RECORDS);
+            (0..EVENT_RECORDS).for_each(|n| market.trade(&replay, START_MS + n as i64 * 500));
+            market.close(&replay);
+            return Self { replay, records: EVENT_RECORDS, sending: tokio::spawn(async { BTreeSet::new() }) };
         }
         let sending = tokio::spawn(send(replay.clone(), seed));
         Self { replay, records: RECORDS + RECORDS.div_ceil(LATE), sending }

@@ -36,6 +36,8 @@ pub(super) struct Tally {
     pub(super) late_deletes: u64,
     /// The clock was set back between two lives.
     pub(super) clocks_set_back: u64,
+    /// Lives that ended before a store had been told everything.
+    pub(super) given_up: u64,
     /// Lives while both cores were busy with something else.
     pub(super) under_load: u64,
 }
@@ -43,7 +45,7 @@ pub(super) struct Tally {
 /// A counter, by name.
 type Counter = (&'static str, fn(&mut Tally) -> &mut u64);
 
-const COUNTERS: [Counter; 20] = [
+const COUNTERS: [Counter; 21] = [
     ("lives", |tally| &mut tally.lives),
     ("killed", |tally| &mut tally.killed),
     ("restored", |tally| &mut tally.restored),
@@ -63,6 +65,7 @@ const COUNTERS: [Counter; 20] = [
     ("late manifests", |tally| &mut tally.late_manifests),
     ("late deletes", |tally| &mut tally.late_deletes),
     ("clocks set back", |tally| &mut tally.clocks_set_back),
+    ("given up", |tally| &mut tally.given_up),
     ("under load", |tally| &mut tally.under_load),
 ];
 
