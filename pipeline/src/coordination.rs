@@ -93,6 +93,9 @@ pub(crate) struct Coordination {
     failed: AtomicBool,
     /// T's that are repeated because the world has seen them; the minter mints of its own only after the last.
     recorded: Mutex<VecDeque<Announced>>,
+    /// The last of them, and the last T closed.
+    repeated_t: AtomicU64,
+    closed_t: AtomicU64,
     open: Mutex<VecDeque<(T, Instant)>>,
 }
 
@@ -111,6 +114,8 @@ impl Coordination {
             finished: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             recorded: Mutex::default(),
+            repeated_t: AtomicU64::new(0),
+            closed_t: AtomicU64::new(0),
             open: Mutex::default(),
         }
     }
@@ -162,12 +167,13 @@ impl Coordination {
 
     /// Repeats `recorded` before anything else is minted. Called before the workers start.
     pub(crate) fn repeat(&self, recorded: Vec<Announced>) {
+        self.repeated_t.store(recorded.last().map_or(0, |last| last.t), Ordering::Release);
         *self.recorded.lock() = recorded.into();
     }
 
-    /// Whether there are T's to repeat.
+    /// Whether there are T's to repeat, or one of them is still open.
     pub(crate) fn repeats(&self) -> bool {
-        !self.recorded.lock().is_empty()
+        self.closed_t.load(Ordering::Acquire) < self.repeated_t.load(Ordering::Acquire)
     }
 
     /// The next T to repeat.
@@ -191,6 +197,7 @@ impl Coordination {
             }
             open.pop_front_if(|(first, _)| *first == t).map(|(_, at)| at)
         };
+        self.closed_t.fetch_max(t, Ordering::AcqRel);
         self.closed.fetch_add(1, Ordering::AcqRel);
         self.minter.ring();
         minted_at
