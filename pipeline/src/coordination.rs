@@ -93,9 +93,7 @@ pub(crate) struct Coordination {
     failed: AtomicBool,
     /// T's that are repeated because the world has seen them; the minter mints of its own only after the last.
     recorded: Mutex<VecDeque<Announced>>,
-    /// The last of them, and the last T closed.
-    repeated_t: AtomicU64,
-    closed_t: AtomicU64,
+    abandoned: AtomicBool,
     open: Mutex<VecDeque<(T, Instant)>>,
 }
 
@@ -114,8 +112,7 @@ impl Coordination {
             finished: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             recorded: Mutex::default(),
-            repeated_t: AtomicU64::new(0),
-            closed_t: AtomicU64::new(0),
+            abandoned: AtomicBool::new(false),
             open: Mutex::default(),
         }
     }
@@ -167,13 +164,24 @@ impl Coordination {
 
     /// Repeats `recorded` before anything else is minted. Called before the workers start.
     pub(crate) fn repeat(&self, recorded: Vec<Announced>) {
-        self.repeated_t.store(recorded.last().map_or(0, |last| last.t), Ordering::Release);
         *self.recorded.lock() = recorded.into();
     }
 
-    /// Whether there are T's to repeat, or one of them is still open.
+    /// Whether there are T's to repeat.
     pub(crate) fn repeats(&self) -> bool {
-        self.closed_t.load(Ordering::Acquire) < self.repeated_t.load(Ordering::Acquire)
+        !self.recorded.lock().is_empty()
+    }
+
+    /// A T on record waits for records that come no more, since the program stops: it is repeated at the next start.
+    pub(crate) fn abandon(&self) {
+        if !self.abandoned.swap(true, Ordering::AcqRel) {
+            self.minter.ring();
+        }
+    }
+
+    /// Whether a T stays open for good.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     /// The next T to repeat.
@@ -197,7 +205,6 @@ impl Coordination {
             }
             open.pop_front_if(|(first, _)| *first == t).map(|(_, at)| at)
         };
-        self.closed_t.fetch_max(t, Ordering::AcqRel);
         self.closed.fetch_add(1, Ordering::AcqRel);
         self.minter.ring();
         minted_at

@@ -102,7 +102,8 @@ fn run(worker: &mut Worker, plan: &Arc<Plan>) {
     while !shared.is_finished() {
         worker.step_or_park(None);
         // A T on record may wait for records that come no more: it is repeated at the next start.
-        if index == 0 && shared.shutdown.is_stopping() && (shared.open() == 0 || shared.repeats()) {
+        let is_done = shared.open() == 0 || shared.repeats() || shared.is_abandoned();
+        if index == 0 && shared.shutdown.is_stopping() && is_done {
             shared.finish();
         }
     }
