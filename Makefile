@@ -9,7 +9,7 @@ CARGO ?= cargo
 help:
 	@echo "make demo    build and run everything in one process: http://127.0.0.1:8000 (ARGS='--replay FILE…' for real files)"
 	@echo "             DURABLE=1: on a real Kafka broker, survives kill -9"
-	@echo "make soak    the crash harness: SEEDS=2000"
+	@echo "make soak    kill it thousands of times: SEEDS=2000 in process, KILLS=40 with real processes and servers"
 	@echo "make test    start PostgreSQL, Redis, Kafka and the ClickHouse engine in a scratch folder, run every test, stop them; check k8s/"
 	@echo "make check   formatting, clippy, licences and advisories, documentation"
 	@echo "make bench   throughput, latency and memory (release build)"
@@ -54,6 +54,11 @@ bench:
 
 verify: test
 
-# In process, with both clocks; a seed that fails is printed and replays alone (OPTIBID_SEED=17).
+# In process, with both clocks, SEEDS runs each; and with real processes and servers, KILLS runs. A seed that fails is
+# printed and replays alone (OPTIBID_SEED=17).
+SEEDS ?= 2000
+KILLS ?= 40
 soak:
-	OPTIBID_SEEDS=$${SEEDS:-2000} $(CARGO) test --workspace --test it -- crash:: --nocapture
+	@scripts/install.sh test
+	$(CARGO) test --workspace --no-run
+	OPTIBID_SEEDS=$(SEEDS) OPTIBID_KILLS=$(KILLS) scripts/with-servers.sh $(CARGO) test --workspace --test it -- crash:: kills:: --nocapture

@@ -12,12 +12,12 @@ mod changes;
 mod moment;
 mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use model::{Alert, Batch, Names, PartitionId, T, Zones};
+use model::{Alert, Batch, LocationId, Names, PartitionId, T, Zones};
 use operators::Outputs;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::InputCapability;
@@ -67,7 +67,7 @@ impl Assembler {
         shared: Arc<Coordination>,
         metrics: Metrics,
         out: Sender<Closed>,
-        names: Arc<Names>,
+        (names, announced): (Arc<Names>, HashSet<LocationId>),
         zones: Zones,
         quiet_ms: u64,
         alerts: Alerts,
@@ -79,7 +79,7 @@ impl Assembler {
             quiet_ms,
             moments: BTreeMap::new(),
             alerts,
-            names: Announcer::new(names),
+            names: Announcer::new(names, announced),
             zones,
             carried: BTreeMap::new(),
             last_sent: 0,

@@ -197,6 +197,9 @@ impl Binder {
                 return true;
             }
             if !self.stage_next() {
+                if self.shared.shutdown.is_stopping() {
+                    self.shared.abandon();
+                }
                 return false;
             }
         }

@@ -110,6 +110,7 @@ pub(crate) struct Coordination {
     peer: Mutex<Option<Error>>,
     /// T's that are repeated because the world has seen them; the minter mints of its own only after the last.
     recorded: Mutex<VecDeque<Announced>>,
+    abandoned: AtomicBool,
     open: Mutex<VecDeque<(T, Instant)>>,
 }
 
@@ -130,6 +131,7 @@ impl Coordination {
             failed: AtomicBool::new(false),
             peer: Mutex::default(),
             recorded: Mutex::default(),
+            abandoned: AtomicBool::new(false),
             open: Mutex::default(),
         }
     }
@@ -210,6 +212,18 @@ impl Coordination {
     /// Whether there are T's to repeat.
     pub(crate) fn repeats(&self) -> bool {
         !self.recorded.lock().is_empty()
+    }
+
+    /// A T on record waits for records that come no more, since the program stops: it is repeated at the next start.
+    pub(crate) fn abandon(&self) {
+        if !self.abandoned.swap(true, Ordering::AcqRel) {
+            self.minter.ring();
+        }
+    }
+
+    /// Whether a T stays open for good.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     /// The next T to repeat.

@@ -7,12 +7,12 @@
 //! A T closes when every worker has bound what it had to it, even if that is nothing, and the operators are done
 //! with it. Workers park when there is nothing to do; bells wake them.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use model::wire::Decoder;
-use model::{BarRow, BidEvent, Names, T, Tick, Zones};
+use model::{BarRow, BidEvent, LocationId, Names, T, Tick, Zones};
 use operators::bars::SavedMinute;
 use operators::keyed::Barrier;
 use operators::rules::SavedRule;
@@ -68,6 +68,8 @@ pub(crate) struct Durability {
     pub(crate) begin: Mutex<Vec<Option<Begin>>>,
     /// The life of alerts to begin with, taken by worker 0.
     pub(crate) alerts: Mutex<Vec<model::Alert>>,
+    /// The names that were announced before, taken by worker 0: they are not announced again.
+    pub(crate) announced: Mutex<HashSet<LocationId>>,
 }
 
 /// What one worker begins with: its part of the saved state, whoever's keys it is.
@@ -121,7 +123,8 @@ fn run(worker: &mut Worker, plan: &Arc<Plan>) {
     while !shared.is_finished() {
         worker.step_or_park(None);
         // A T on record may wait for records that come no more: it is repeated at the next start.
-        if index == 0 && shared.shutdown.is_stopping() && (shared.open() == 0 || shared.repeats()) {
+        let is_done = shared.open() == 0 || shared.repeats() || shared.is_abandoned();
+        if index == 0 && shared.shutdown.is_stopping() && is_done {
             shared.finish();
         }
     }
@@ -174,8 +177,10 @@ fn build(scope: Scope<'_, T>, plan: &Plan) {
         let out = plan.out.lock().take().expect("worker 0 builds once");
         let quiet_ms = plan.config.idle_interval.millis();
         let alerts = plan.durable.as_ref().map(|durable| std::mem::take(&mut *durable.alerts.lock()));
+        let announced = plan.durable.as_ref().map(|durable| std::mem::take(&mut *durable.announced.lock()));
+        let names = (Arc::clone(&plan.names), announced.unwrap_or_default());
         let alerts = Alerts::new(plan.operators.retention.minute.millis_i64(), alerts.unwrap_or_default());
-        let (names, zones) = (Arc::clone(&plan.names), plan.zones.clone());
+        let zones = plan.zones.clone();
         Assembler::new(Arc::clone(&plan.shared), plan.metrics.clone(), out, names, zones, quiet_ms, alerts)
     });
     let saved = outputs.saved.clone();

@@ -238,7 +238,8 @@ impl Fanout {
     }
 
     async fn deliver(&mut self, batch: &Arc<Batch>) {
-        for queue in &mut self.queues {
+        let mut given_up = Vec::new();
+        for (number, queue) in self.queues.iter_mut().enumerate() {
             let started = now();
             let stopping = self.shared.shutdown.stopping();
             let grace = async {
@@ -251,15 +252,22 @@ impl Fanout {
                 taken = queue.push(Arc::clone(batch)) => if !taken {
                     tracing::debug!(sink = queue.name(), t = batch.t, "queue is closed: batch left out");
                 },
-                () = grace => tracing::error!(
-                    sink = queue.name(), t = batch.t, rows = batch.rows(),
-                    "queue still full at the end: batch not delivered"
-                ),
+                () = grace => {
+                    tracing::error!(
+                        sink = queue.name(), t = batch.t, rows = batch.rows(),
+                        "queue still full at the end: this batch and what follows is not delivered"
+                    );
+                    given_up.push(number);
+                }
             }
             let waited = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             if waited > 0 {
                 self.metrics.blocked.with_label_values(&[queue.name()]).inc_by(waited);
             }
+        }
+        // No holes: what a store has, it has up to some T.
+        for number in given_up.into_iter().rev() {
+            self.queues.remove(number);
         }
     }
 }

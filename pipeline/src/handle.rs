@@ -295,12 +295,14 @@ fn durability(
         all_every: config.all_every,
         is_free: Arc::clone(&is_free),
         count: u64::from(begin.is_some()),
+        life: checkpoint::new_life(),
     };
     let writer = checkpoint::Writer::new(plan(is_free, tell_kept), all_shards, all_cuts)?;
-    let mut alerts = Vec::new();
+    let (mut alerts, mut announced) = Default::default();
     let mut shares: Vec<Option<Begin>> = (0..workers).map(|_| begins.then(Begin::default)).collect();
     if let Some(begin) = begin {
         alerts = begin.alerts;
+        announced = begin.announced;
         let mut worker = (0..workers).cycle();
         let mut share = |shares: &mut Vec<Option<Begin>>, put: &mut dyn FnMut(&mut Begin)| {
             let at = worker.next().expect("there is a worker");
@@ -313,7 +315,13 @@ fn durability(
         begin.rules.into_iter().for_each(|row| share(&mut shares, &mut |to| to.rules.push(row.clone())));
         begin.sealed_bars.into_iter().for_each(|row| share(&mut shares, &mut |to| to.sealed_bars.push(row)));
     }
-    let durability = dataflow::Durability { barriers, shards, begin: Mutex::new(shares), alerts: Mutex::new(alerts) };
+    let durability = dataflow::Durability {
+        barriers,
+        shards,
+        begin: Mutex::new(shares),
+        alerts: Mutex::new(alerts),
+        announced: Mutex::new(announced),
+    };
     Ok((durability, cuts, kept_t, writer))
 }
 

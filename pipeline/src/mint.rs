@@ -125,6 +125,8 @@ pub(crate) struct Barriers {
     pub(crate) is_free: Arc<AtomicBool>,
     /// Barriers so far.
     pub(crate) count: u64,
+    /// Names what this life saves.
+    pub(crate) life: u64,
 }
 
 impl Barriers {
@@ -137,7 +139,7 @@ impl Barriers {
         }
         let all = self.count.is_multiple_of(self.all_every.max(1));
         self.count += 1;
-        Some((at, Barrier { all }))
+        Some((at, Barrier { all, life: self.life }))
     }
 }
 

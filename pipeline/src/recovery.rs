@@ -71,7 +71,7 @@ pub(crate) fn recover(
         None => None,
     };
     let from = begin.as_ref().map_or(0, |begin| begin.manifest.t);
-    let bindings: Vec<Binding> = bindings.into_iter().filter(|binding| binding.t > from).collect();
+    let bindings = once(bindings.into_iter().filter(|binding| binding.t > from))?;
     let last_t = bindings.last().map_or(from, |binding| binding.t);
     match &begin {
         Some(begin) => tracing::info!(
@@ -115,6 +115,20 @@ pub(crate) fn recover(
     Ok(Recovery { begins: begin.is_some(), follows: !recorded.is_empty(), begin, recorded, last_t, start, reach })
 }
 
+/// Every T once. A group whose writing was not answered is written again, so it may stand there twice.
+fn once(bindings: impl Iterator<Item = Binding>) -> Result<Vec<Binding>, Error> {
+    let mut all: BTreeMap<T, Binding> = BTreeMap::new();
+    for binding in bindings {
+        let t = binding.t;
+        if let Some(other) = all.insert(t, binding)
+            && other != all[&t]
+        {
+            return Err(Error::Checkpoint(format!("the log of bindings says two things of T {t}: it is damaged")));
+        }
+    }
+    Ok(all.into_values().collect())
+}
+
 /// Offsets by topic and partition, from `topic/partition`.
 fn offsets(named: &BTreeMap<String, i64>) -> impl Iterator<Item = (TopicPartition, i64)> + '_ {
     named.iter().filter_map(|(name, offset)| {
@@ -154,6 +168,16 @@ pub(crate) fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_t_that_was_written_twice_counts_once_and_never_says_two_things() {
+        let binding = |t, offset| Binding { t, offsets: [(model::PartitionId::new("t", 0), offset)].into() };
+        let (one, two, three) = (binding(1, 5), binding(2, 7), binding(3, 8));
+        let twice = [&one, &two, &one, &two, &three].map(Clone::clone);
+        assert_eq!(once(twice.into_iter()).unwrap(), [one.clone(), two, three]);
+        let told = once([one, binding(1, 6)].into_iter()).unwrap_err().to_string();
+        assert!(told.contains("T 1"), "{told}");
+    }
 
     #[test]
     fn a_partition_that_cannot_be_repeated_is_refused_by_name() {

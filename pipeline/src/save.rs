@@ -26,6 +26,8 @@ pub(crate) struct Shard {
     pub(crate) worker: usize,
     /// Everything, not only what changed.
     pub(crate) all: bool,
+    /// The life that asked for it.
+    pub(crate) life: u64,
     pub(crate) minutes: Vec<SavedMinute>,
     pub(crate) bids: Vec<BidEvent>,
     pub(crate) rules: Vec<SavedRule>,
@@ -51,7 +53,14 @@ pub(crate) fn save<'s>(
                 let t = capability.stamp().iter().copied().min().expect("messages of this dataflow carry a time");
                 take(open.entry(t).or_insert_with(|| Shard { t, worker, ..Shard::default() }));
             };
-            barriers.for_each(|cap, rows| at(&cap, &mut |shard| shard.all |= rows.iter().any(|barrier| barrier.all)));
+            barriers.for_each(|cap, rows| {
+                at(&cap, &mut |shard| {
+                    for barrier in rows.iter() {
+                        shard.all |= barrier.all;
+                        shard.life = barrier.life;
+                    }
+                });
+            });
             minutes.for_each(|cap, rows| at(&cap, &mut |shard| shard.minutes.append(rows)));
             bids.for_each(|cap, rows| at(&cap, &mut |shard| shard.bids.append(rows)));
             rules.for_each(|cap, rows| at(&cap, &mut |shard| shard.rules.append(rows)));

@@ -109,6 +109,8 @@ pub trait Machine: 'static {
 pub struct Barrier {
     /// Save everything, changed or not: a new beginning for readers.
     pub all: bool,
+    /// Whose it is: the life of the program that asks, so that what two lives save is never mixed.
+    pub life: u64,
 }
 
 /// What makes a keyed operator durable.

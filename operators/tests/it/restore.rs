@@ -122,7 +122,7 @@ fn a_restored_graph_says_what_the_first_one_says() {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         let mut work = everything(seed);
         let times = barriers(&work, 4, &mut dice);
-        work.barriers = times.iter().enumerate().map(|(n, t)| (*t, Barrier { all: n == 1 })).collect();
+        work.barriers = times.iter().enumerate().map(|(n, t)| (*t, Barrier { all: n == 1, life: 0 })).collect();
         let whole = run(&work, 2, seed);
         assert!(whole.saved_minutes.len() > 100 && !whole.saved_bids.is_empty() && !whole.saved_rules.is_empty());
         for at in times {

@@ -11,6 +11,7 @@ mod program;
 mod readers;
 mod real_files;
 mod recompute;
+mod resumes;
 mod serve;
 mod servers;
 mod stores;

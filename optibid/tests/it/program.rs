@@ -15,6 +15,10 @@ pub(crate) struct Program {
     pub(crate) port: u16,
     pub(crate) pgwire: u16,
     pub(crate) dir: tempfile::TempDir,
+    /// The settings it was first started with.
+    pub(crate) sets: Vec<String>,
+    /// Another whose folder this one works in.
+    pub(crate) keeps: Option<Box<Program>>,
     client: reqwest::Client,
 }
 
@@ -62,13 +66,15 @@ impl Program {
         }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().expect("the binary was built with the tests");
-        let mut program = Self { child, command, port, pgwire, dir, client: reqwest::Client::new() };
+        let sets = sets.iter().map(|set| set.as_ref().to_owned()).collect();
+        let client = reqwest::Client::new();
+        let mut program = Self { child, command, port, pgwire, dir, sets, keeps: None, client };
         program.answers().await;
         program
     }
 
     /// Waits until it answers with more than that it is starting.
-    async fn answers(&mut self) {
+    pub(crate) async fn answers(&mut self) {
         let (url, client) = (self.url("/api/openapi.json"), self.client.clone());
         let start = Instant::now();
         while !client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
@@ -80,6 +86,17 @@ impl Program {
         }
     }
 
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Waits until the program has ended by itself; its exit code.
+    pub(crate) async fn ends(&mut self) -> Option<i32> {
+        eventually("the program's end", async || self.child.try_wait().unwrap()).await.code()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -88,11 +105,16 @@ impl Program {
 
     /// The same command again, with settings over those it had, in the same folder and on the same ports.
     pub(crate) async fn restart(&mut self, sets: &[&str]) {
+        self.spawn_again(sets);
+        self.answers().await;
+    }
+
+    /// The same, without waiting for it to answer.
+    pub(crate) fn spawn_again(&mut self, sets: &[&str]) {
         for set in sets {
             self.command.args(["--set", set]);
         }
         self.child = self.command.spawn().unwrap();
-        self.answers().await;
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -159,10 +181,8 @@ impl Program {
     /// Sends Ctrl-C and returns the exit code and how long it took.
     pub(crate) async fn interrupt(&mut self) -> (Option<i32>, Duration) {
         let start = Instant::now();
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-        let status = eventually("the program's end", async || self.child.try_wait().unwrap()).await;
-        (status.code(), start.elapsed())
+        self.signal("INT");
+        (self.ends().await, start.elapsed())
     }
 }
 

@@ -245,7 +245,12 @@ pub(crate) fn market(zones: &model::Zones) -> Generator {
 
 /// Sends the next `records` of the market, as fast as the broker takes them.
 pub(crate) async fn send(market: &mut Generator, records: u64, prefix: &str) -> Totals {
-    let producer = Producer::new(&producer::Options::new(&server("KAFKA"), prefix)).unwrap();
+    send_to(&server("KAFKA"), market, records, prefix).await
+}
+
+/// The same, to another broker.
+pub(crate) async fn send_to(broker: &str, market: &mut Generator, records: u64, prefix: &str) -> Totals {
+    let producer = Producer::new(&producer::Options::new(broker, prefix)).unwrap();
     let options = feed::Options { speed: Speed::Max, ..feed::Options::default() };
     let (_keep, stop) = tokio::sync::watch::channel(false);
     feed::simulate(market, Some(records), &producer, &options, None, stop).await.unwrap().1
@@ -266,6 +271,8 @@ pub(crate) struct Stores {
     pub(crate) postgres: String,
     pub(crate) clickhouse: String,
     pub(crate) changelog: String,
+    /// The broker with the records.
+    pub(crate) source: String,
 }
 
 impl Stores {
@@ -275,14 +282,15 @@ impl Stores {
         let admin = postgres(&server("POSTGRES")).await;
         admin.batch_execute(&format!("CREATE DATABASE {prefix}")).await.unwrap();
         let postgres = server("POSTGRES").rsplit_once('/').map(|(base, _)| format!("{base}/{prefix}")).unwrap();
-        Self { prefix, redis: server("REDIS"), postgres, clickhouse: server("CLICKHOUSE"), changelog: server("KAFKA") }
+        let (changelog, source) = (server("KAFKA"), server("KAFKA"));
+        Self { prefix, redis: server("REDIS"), postgres, clickhouse: server("CLICKHOUSE"), changelog, source }
     }
 
     /// The settings of a program that reads its topics here with the event clock and writes to all four.
     pub(crate) fn sets(&self, more: &[&str]) -> Vec<String> {
-        let Self { prefix, redis, postgres, clickhouse, changelog } = self;
+        let Self { prefix, redis, postgres, clickhouse, changelog, source } = self;
         let own = [
-            format!("pipeline.kafka.bootstrap={}", server("KAFKA")),
+            format!("pipeline.kafka.bootstrap={source}"),
             format!("pipeline.kafka.prefix={prefix}"),
             "pipeline.clock=event".into(),
             "sinks.redis.enabled=true".into(),

@@ -14,8 +14,9 @@ pub(super) struct Announcer {
 }
 
 impl Announcer {
-    pub(super) fn new(names: Arc<Names>) -> Self {
-        Self { names, announced: HashSet::new() }
+    /// `announced` are those that an earlier life announced.
+    pub(super) fn new(names: Arc<Names>, announced: HashSet<LocationId>) -> Self {
+        Self { names, announced }
     }
 
     /// Learns the names that a worker met; in a cluster it may be in another process.

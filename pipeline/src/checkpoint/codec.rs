@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray, UInt32Array,
     UInt64Array,
 };
-use arrow::datatypes::{Decimal128Type, Int64Type, UInt32Type, UInt64Type};
+use arrow::datatypes::{Decimal128Type, Int64Type, SchemaRef, UInt32Type, UInt64Type};
 use bytes::Bytes;
 use model::{Bar, BarKey, BarRow, Granularity, LocationId, Market, SeriesKey, T};
 use operators::bars::{SavedMinute, SavedTick};
@@ -20,15 +20,34 @@ use serde::de::DeserializeOwned;
 /// What is wrong with a file.
 pub(super) type Wrong = String;
 
-fn parquet(batch: &RecordBatch) -> Result<Bytes, Wrong> {
+fn writer(schema: SchemaRef) -> Result<ArrowWriter<Vec<u8>>, Wrong> {
     let level = ZstdLevel::try_new(1).map_err(|error| error.to_string())?;
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-    let mut bytes = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).map_err(|error| error.to_string())?;
+    ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(|error| error.to_string())
+}
+
+fn parquet(batch: &RecordBatch) -> Result<Bytes, Wrong> {
+    let mut writer = writer(batch.schema())?;
     writer.write(batch).map_err(|error| error.to_string())?;
-    writer.close().map_err(|error| error.to_string())?;
-    Ok(bytes.into())
+    Ok(writer.into_inner().map_err(|error| error.to_string())?.into())
+}
+
+/// Files of one form, one after the other as one; and how many rows that is. Holds a batch of rows at a time, not all.
+pub(super) fn concat(files: Vec<Bytes>) -> Result<(Bytes, usize), Wrong> {
+    let (mut merged, mut rows) = (None, 0);
+    for file in files {
+        for batch in batches(file)? {
+            let batch = batch?;
+            rows += batch.num_rows();
+            let into = match &mut merged {
+                Some(into) => into,
+                none => none.insert(writer(batch.schema())?),
+            };
+            into.write(&batch).map_err(|error| error.to_string())?;
+        }
+    }
+    let merged = merged.ok_or("there is nothing to merge")?;
+    Ok((merged.into_inner().map_err(|error| error.to_string())?.into(), rows))
 }
 
 fn batches(bytes: Bytes) -> Result<impl Iterator<Item = Result<RecordBatch, Wrong>>, Wrong> {

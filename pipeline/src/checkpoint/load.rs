@@ -1,17 +1,18 @@
 //! Reads checkpoints: finds the newest that is whole, and says what is wrong with those that are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Alert, BarRow, BidEvent, LocationName, Names, SeriesKey, Snapshot, T};
+use futures::StreamExt;
+use model::{Alert, BarRow, BidEvent, LocationId, LocationName, Names, SeriesKey, Snapshot, T};
 use object_store::{ObjectStore, ObjectStoreExt};
 use operators::bars::{SavedMinute, open_from_ms};
 use operators::rules::SavedRule;
 
 use super::codec::{self, Wrong, parse};
 use super::manifest::{File, Kind, Manifest, checksum};
-use super::writer::JoinAll;
+use super::shelf::JoinAll;
 use super::{Store, reach_ms};
 use crate::Error;
 
@@ -33,11 +34,15 @@ pub async fn list(store: &Store) -> Result<Vec<Checkpoint>, Error> {
         .iter()
         .filter_map(|object| Some((Manifest::t_of(&object.location)?, &object.location)))
         .collect();
-    found.sort_by_key(|(t, _)| std::cmp::Reverse(*t));
+    found.sort_by(|one, other| other.cmp(one));
     let mut checkpoints = Vec::new();
     for (t, path) in found {
-        let bytes = async { store.store.get(path).await?.bytes().await }.await;
-        let bytes = bytes.map_err(|error| Error::checkpoint(format!("read {path}"), error))?;
+        let bytes = match async { store.store.get(path).await?.bytes().await }.await {
+            Ok(bytes) => bytes,
+            // Somebody trims at the same time.
+            Err(object_store::Error::NotFound { .. }) => continue,
+            Err(error) => return Err(Error::checkpoint(format!("read {path}"), error)),
+        };
         checkpoints.push(Checkpoint { t, manifest: Manifest::decode(&bytes) });
     }
     Ok(checkpoints)
@@ -51,6 +56,8 @@ pub struct Recovered {
     /// Bars, names, counts and alerts of the current state.
     pub(crate) snapshot: Snapshot,
     pub(crate) alerts: Vec<Alert>,
+    /// Locations whose names were announced.
+    pub(crate) announced: HashSet<LocationId>,
     pub(crate) minutes: Vec<SavedMinute>,
     pub(crate) bids: Vec<BidEvent>,
     pub(crate) rules: Vec<SavedRule>,
@@ -110,53 +117,91 @@ pub async fn verify(store: &Store, manifest: &Manifest, operators: &operators::C
     load(store, manifest.clone(), operators, limits).await.map(|recovered| recovered.rows())
 }
 
-/// Reads and checks every file of a checkpoint.
-async fn load(
+/// What is in a file.
+enum Rows {
+    Minutes(Vec<SavedMinute>),
+    Bars(Vec<(T, BarRow)>),
+    Texts(Bytes),
+}
+
+fn decode(kind: Kind, bytes: Bytes) -> Result<Rows, Wrong> {
+    match kind {
+        Kind::Ticks => codec::decode_minutes(bytes).map(Rows::Minutes),
+        Kind::Bars => codec::decode_bars(bytes).map(Rows::Bars),
+        Kind::Records | Kind::State => Ok(Rows::Texts(bytes)),
+    }
+}
+
+/// What the files say so far, but for bars: a later file replaces what an earlier one says of a key.
+#[derive(Default)]
+struct Gathered {
+    minutes: BTreeMap<(SeriesKey, i64), SavedMinute>,
+    bids: BTreeMap<String, BidEvent>,
+    rules: BTreeMap<String, SavedRule>,
+    alerts: Vec<Alert>,
+    names: Vec<LocationName>,
+    latest: Vec<(T, BarRow)>,
+}
+
+impl Gathered {
+    fn text(&mut self, table: &str, row: &str) -> Result<(), Wrong> {
+        match table {
+            "bids" => {
+                let bid: BidEvent = parse(row)?;
+                self.bids.insert(bid.bid.clone(), bid);
+            }
+            "rules" => {
+                let rule: SavedRule = parse(row)?;
+                self.rules.insert(rule.0.rule.clone(), rule);
+            }
+            "alerts" => self.alerts.push(parse(row)?),
+            "names" => self.names.push(parse(row)?),
+            "latest" => self.latest.push(parse(row)?),
+            other => return Err(format!("no table {other:?}")),
+        }
+        Ok(())
+    }
+}
+
+/// Reads and checks every file of a checkpoint: some ahead of others, on all cores, and in their order.
+pub(super) async fn load(
     store: &Store,
     manifest: Manifest,
     operators: &operators::Config,
     limits: model::snapshot::Limits,
 ) -> Result<Recovered, Wrong> {
-    let mut minutes: BTreeMap<(SeriesKey, i64), SavedMinute> = BTreeMap::new();
-    let (mut bids, mut rules) = (BTreeMap::new(), BTreeMap::new());
-    let (mut bars, mut alerts, mut names): (Vec<(T, BarRow)>, Vec<Alert>, Vec<LocationName>) = Default::default();
-    for file in &manifest.files {
-        let bytes = read(store, file).await?;
+    let (mut gathered, mut snapshot) = (Gathered::default(), Snapshot::new(limits));
+    let decoded = |file: File| async move {
+        let bytes = read(store, &file).await?;
+        let rows = tokio::task::spawn_blocking(move || decode(file.kind, bytes)).await;
         let named = |wrong: Wrong| format!("{}: {wrong}", file.path);
-        match file.kind {
-            Kind::Ticks => {
-                let read = codec::decode_minutes(bytes).map_err(named)?;
-                minutes.extend(read.into_iter().map(|minute| ((minute.series, minute.start_ms), minute)));
+        let rows = rows.map_err(|error| named(error.to_string()))?.map_err(named)?;
+        Ok::<_, Wrong>((file.path, rows))
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut files = futures::stream::iter(manifest.files.clone()).map(decoded).buffered(cores);
+    while let Some(file) = files.next().await {
+        let (path, rows) = file?;
+        match rows {
+            Rows::Minutes(read) => {
+                let keyed = read.into_iter().map(|minute| ((minute.series, minute.start_ms), minute));
+                gathered.minutes.extend(keyed);
             }
-            Kind::Bars => bars.append(&mut codec::decode_bars(bytes).map_err(named)?),
-            Kind::Records | Kind::State => codec::decode_texts(bytes, |table, row| {
-                match table {
-                    "bids" => {
-                        let bid: BidEvent = parse(row)?;
-                        bids.insert(bid.bid.clone(), bid);
-                    }
-                    "rules" => {
-                        let rule: SavedRule = parse(row)?;
-                        rules.insert(rule.0.rule.clone(), rule);
-                    }
-                    "alerts" => alerts.push(parse(row)?),
-                    "names" => names.push(parse(row)?),
-                    "latest" => bars.push(parse(row)?),
-                    other => return Err(format!("no table {other:?}")),
-                }
-                Ok(())
-            })
-            .map_err(named)?,
+            // At once, so that there is never more than a few files of them twice in memory.
+            Rows::Bars(read) => snapshot.load(manifest.t, read, Vec::new(), Vec::new(), manifest.counts),
+            Rows::Texts(bytes) => codec::decode_texts(bytes, |table, row| gathered.text(table, row))
+                .map_err(|wrong| format!("{path}: {wrong}"))?,
         }
     }
+    drop(files);
+    let Gathered { minutes, bids, rules, alerts, names, latest } = gathered;
+    snapshot.load(manifest.t, latest, names, alerts.clone(), manifest.counts);
     let t_ms = i64::try_from(manifest.t).unwrap_or(i64::MAX);
     let horizon_ms = t_ms.saturating_sub(reach_ms(operators));
     let is_sealed = |row: &BarRow| {
         row.key.granularity == model::Granularity::M1
             && row.key.start_ms < open_from_ms(operators, row.key.series.market, t_ms)
     };
-    let mut snapshot = Snapshot::new(limits);
-    snapshot.load(manifest.t, bars, names, alerts.clone(), manifest.counts);
     // Whatever operators look back at: the bars within reach, and the newest of each series whatever its age.
     let newest = |row: &BarRow| snapshot.latest.get(&row.key.series).is_some_and(|(_, latest)| latest.key == row.key);
     let sealed_bars = snapshot
@@ -166,6 +211,7 @@ async fn load(
         .filter(|row| is_sealed(row) && (row.key.start_ms >= horizon_ms || newest(row)))
         .collect();
     Ok(Recovered {
+        announced: snapshot.names.keys().copied().collect(),
         snapshot,
         alerts,
         minutes: minutes.into_values().collect(),

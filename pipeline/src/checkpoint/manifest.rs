@@ -1,6 +1,9 @@
 //! The manifest: what a checkpoint consists of.
 //!
-//! `manifest-<T>.json`: the JSON on the first line, its checksum (xxh3, hex) on the second.
+//! `manifest-<T>-<life>.json`: the JSON on the first line, its checksum (xxh3, hex) on the second.
+//!
+//! Every life writes under a name of its own, so a life that was taken over and does not know it yet overwrites nothing.
+//! Its manifest, if it completes one, is as good as any: a manifest is of a T that was bound, and a bound T has one state.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +23,9 @@ pub struct Manifest {
     pub version: u32,
     /// The moment: the state is what all records up to and with this T add up to.
     pub t: T,
+    /// The life of the program that wrote it.
+    #[serde(default, with = "hex")]
+    pub life: u64,
     /// Tick records accounted for up to T.
     pub counts: Counts,
     /// Next offset of every partition, `topic/partition`.
@@ -49,6 +55,9 @@ pub struct File {
     pub xxh3: String,
     /// From this T on nothing in it is needed any more.
     pub until_t: T,
+    /// Bars: how long after their start they are needed. Files of one value may be merged.
+    #[serde(default)]
+    pub kept_ms: i64,
 }
 
 /// What a file holds.
@@ -66,13 +75,19 @@ pub enum Kind {
 }
 
 impl Manifest {
-    pub(crate) fn path(root: &Path, t: T) -> Path {
-        root.clone().join(format!("manifest-{t:020}.json"))
+    pub(crate) fn path(&self, root: &Path) -> Path {
+        root.clone().join(format!("manifest-{}.json", self.folder()))
+    }
+
+    /// Where the files are that were written for it.
+    pub(crate) fn folder(&self) -> String {
+        folder(self.t, self.life)
     }
 
     /// The T in a manifest's file name.
     pub(crate) fn t_of(path: &Path) -> Option<T> {
-        path.filename()?.strip_prefix("manifest-")?.strip_suffix(".json")?.parse().ok()
+        let name = path.filename()?.strip_prefix("manifest-")?.strip_suffix(".json")?;
+        name.split('-').next()?.parse().ok()
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -102,6 +117,24 @@ impl Manifest {
     }
 }
 
+/// What one life writes at one barrier lies together.
+pub(crate) fn folder(t: T, life: u64) -> String {
+    format!("{t:020}-{life:016x}")
+}
+
+/// A life's number as people read it.
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(life: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{life:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        u64::from_str_radix(&String::deserialize(from)?, 16).map_err(de::Error::custom)
+    }
+}
+
 pub(crate) fn checksum(bytes: &[u8]) -> String {
     format!("{:016x}", xxh3_64(bytes))
 }
@@ -114,6 +147,7 @@ mod tests {
         Manifest {
             version: VERSION,
             t: 7,
+            life: 0xab,
             counts: Counts::default(),
             offsets: [("optibid.ticks.pjm/0".to_owned(), 3)].into(),
             settings: "s".into(),
@@ -126,7 +160,7 @@ mod tests {
     fn a_manifest_survives_and_tells_of_damage() {
         let whole = manifest().encode();
         assert_eq!(Manifest::decode(&whole).unwrap(), manifest());
-        assert_eq!(Manifest::t_of(&Manifest::path(&Path::from("a"), 7)), Some(7));
+        assert_eq!(Manifest::t_of(&manifest().path(&Path::from("a"))), Some(7));
         for at in 0..whole.len() - 1 {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;

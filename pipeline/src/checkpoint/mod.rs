@@ -2,13 +2,17 @@
 //!
 //! ```text
 //! each worker ─ Shard ─┐                      ┌─ worker-N-*.parquet, then worker-N.json ("mine is whole")
-//! fanout ───── Cut ────┴─► Writer (a thread) ─┴─ bars.parquet, state.parquet ─► every sink has written T ─► manifest
+//! fanout ───── Cut ────┴─► Writer (a thread) ─┴─ bars-*.parquet, state.parquet ─► every sink has written T ─► manifest
 //! ```
 //!
 //! * A checkpoint is its manifest: written last, once every file is there and every sink has safely written up to T.
 //!   So nobody ever needs a T from before a manifest, and what is left half written is never looked at.
 //! * Files are written once and listed by every manifest that needs them: minutes that take no more records are bars
 //!   for good, and only minutes that changed since the barrier before are written again.
+//! * Each life writes under a name of its own (`<T>-<life>/…`): one that was taken over and does not know it yet
+//!   overwrites nothing and removes nothing that the next one needs (`trim`).
+//! * Bars become final a few at a time, so their files are many and small: beyond `bar_files` the smallest neighbours are
+//!   merged (`merge`).
 //! * Nothing downstream of the bars is stored: operators say it again (`operators::DurableInputs`).
 //! * Every file has its length and checksum in the manifest, the manifest has its own. What does not match is named and
 //!   the checkpoint before is taken, never half of one.
@@ -17,6 +21,9 @@ mod bars;
 mod codec;
 mod load;
 mod manifest;
+mod merge;
+mod shelf;
+mod trim;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -44,15 +51,24 @@ pub struct Config {
     pub root: String,
     /// Time between two checkpoints, in T.
     pub interval: Span,
-    /// Checkpoints kept.
+    /// Checkpoints kept. At least 2: an instance that was taken over may still complete one.
     pub keep: usize,
     /// Every so many checkpoints everything is written, so that a restart has few files to read.
     pub all_every: u64,
+    /// Files of bars beyond which the smallest are merged.
+    pub bar_files: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { enabled: false, root: String::new(), interval: Span::from_millis(60_000), keep: 3, all_every: 32 }
+        Self {
+            enabled: false,
+            root: String::new(),
+            interval: Span::from_millis(60_000),
+            keep: 3,
+            all_every: 32,
+            bar_files: 24,
+        }
     }
 }
 
@@ -66,8 +82,11 @@ impl Config {
                 "checkpoint.interval must be a multiple of operators.correlations.refresh ({refresh_ms} ms)"
             )));
         }
-        if self.keep == 0 || self.all_every == 0 {
-            return Err(Error::Config("checkpoint.keep and checkpoint.all_every must be at least 1".to_owned()));
+        if self.keep < 2 || self.all_every == 0 || self.bar_files < 2 {
+            return Err(Error::Config(
+                "checkpoint.keep and checkpoint.bar_files must be at least 2, checkpoint.all_every at least 1"
+                    .to_owned(),
+            ));
         }
         Ok(())
     }
@@ -103,6 +122,11 @@ pub(crate) struct Cut {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) alerts: Vec<Alert>,
     pub(crate) bound: BTreeMap<PartitionId, i64>,
+}
+
+/// A number for what one life writes, unlike that of any other.
+pub(crate) fn new_life() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
 }
 
 /// How far back operators look for minute bars whose logs are gone: what a restart must give them.

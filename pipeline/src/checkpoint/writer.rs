@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use model::{Names, T};
-use object_store::{ObjectStoreExt, PutPayload};
 
 use super::codec::Texts;
-use super::manifest::{File, Kind, Manifest, VERSION, checksum};
-use super::{Config, Cut, Store, bars, codec};
+use super::manifest::{File, Kind, Manifest, VERSION, folder};
+use super::shelf::Shelf;
+use super::trim::{sweep, trim};
+use super::{Config, Cut, Store, bars, codec, merge};
 use crate::Error;
 use crate::clock::now;
 use crate::metrics::Metrics;
@@ -54,33 +54,35 @@ pub(crate) struct Writer {
     plan: Plan,
     shards: Receiver<Shard>,
     cuts: Receiver<Cut>,
-    runtime: tokio::runtime::Runtime,
+    shelf: Shelf,
     /// Files that the next manifest needs.
     files: Vec<File>,
     /// Manifests in the store, oldest first.
     kept: Vec<Manifest>,
+    /// Checkpoints of this life.
+    count: u64,
 }
 
 impl Writer {
     pub(crate) fn new(plan: Plan, shards: Receiver<Shard>, cuts: Receiver<Cut>) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let shelf = Shelf::new(plan.store.clone())?;
         let kept: Vec<Manifest> = plan.begun.clone().into_iter().collect();
         let files = kept.last().map(|manifest| manifest.files.clone()).unwrap_or_default();
-        Ok(Self { plan, shards, cuts, runtime, files, kept })
+        Ok(Self { plan, shards, cuts, shelf, files, kept, count: 0 })
     }
 
     /// Runs until the workers are gone or the program stops.
     pub(crate) fn run(mut self) {
         while let Some(shards) = self.gather() {
-            let Some(t) = shards.first().map(|shard| shard.t) else { continue };
+            let Some((t, life)) = shards.first().map(|shard| (shard.t, shard.life)) else { continue };
             let started = now();
             let Some(()) = self.persist("write shards", |writer| writer.write_shards(&shards)) else { return };
             drop(shards);
             if self.plan.leads {
                 let Ok(cut) = self.cuts.recv() else { return };
                 debug_assert_eq!(cut.t, t, "cuts and shards come in the order of their barriers");
-                let Some(files) = self.persist("write bars", |writer| writer.write_cut(&cut)) else { return };
-                let Some(manifest) = self.persist("gather shards", |writer| writer.assemble(&cut, &files)) else {
+                let Some(files) = self.persist("write bars", |writer| writer.write_cut(&cut, life)) else { return };
+                let Some(manifest) = self.persist("gather shards", |writer| writer.assemble(&cut, life, &files)) else {
                     return;
                 };
                 if !self.wait_for_sinks(t) {
@@ -90,9 +92,7 @@ impl Writer {
                 self.plan.metrics.checkpoint_t.set(i64::try_from(t).unwrap_or(i64::MAX));
                 self.plan.metrics.checkpoint_seconds.observe(started.elapsed().as_secs_f64());
                 tracing::debug!(t, files = manifest.files.len(), "checkpoint");
-                self.files.clone_from(&manifest.files);
-                self.kept.push(manifest);
-                self.trim();
+                self.tidy(manifest);
             }
             self.plan.is_free.store(true, Ordering::Release);
         }
@@ -139,25 +139,10 @@ impl Writer {
         }
     }
 
-    fn put(&self, path: &str, bytes: Bytes) -> Result<(), Error> {
-        let full = self.plan.store.root.clone().join_all(path);
-        let put = self.plan.store.store.put(&full, PutPayload::from_bytes(bytes));
-        self.runtime.block_on(put).map_err(|error| Error::checkpoint(format!("write {full}"), error))?;
-        Ok(())
-    }
-
-    fn write(&self, kind: Kind, t: T, name: &str, rows: usize, until_t: T, bytes: Bytes) -> Result<File, Error> {
-        let path = format!("{t:020}/{name}.parquet");
-        let file =
-            File { path: path.clone(), kind, t, rows, bytes: bytes.len() as u64, xxh3: checksum(&bytes), until_t };
-        self.put(&path, bytes)?;
-        Ok(file)
-    }
-
     /// Every shard's files, and then a marker that says they are whole.
     fn write_shards(&mut self, shards: &[Shard]) -> Result<(), Error> {
         for shard in shards {
-            let Shard { t, worker, .. } = *shard;
+            let Shard { t, worker, life, .. } = *shard;
             let wrong = |what: &str, wrong: String| Error::checkpoint(format!("encode {what}"), wrong);
             let mut files = Vec::new();
             if !shard.minutes.is_empty() {
@@ -168,7 +153,8 @@ impl Writer {
                     .map(|minute| bars::final_at(&self.plan.operators, minute.series.market, minute.start_ms + 60_000));
                 let bytes = codec::encode_minutes(&shard.minutes).map_err(|error| wrong("minutes", error))?;
                 let until_t = until_t.max().unwrap_or(T::MAX);
-                files.push(self.write(Kind::Ticks, t, &format!("worker-{worker}-ticks"), rows, until_t, bytes)?);
+                let file = self.shelf.write(Kind::Ticks, (t, life), &format!("worker-{worker}-ticks"), rows, bytes)?;
+                files.push(File { until_t, ..file });
             }
             let mut texts = Texts::new();
             texts.add("bids", &shard.bids).map_err(|error| wrong("bids", error))?;
@@ -176,51 +162,60 @@ impl Writer {
             if texts.len() > 0 {
                 let rows = texts.len();
                 let bytes = texts.encode().map_err(|error| wrong("records", error))?;
-                files.push(self.write(Kind::Records, t, &format!("worker-{worker}-records"), rows, T::MAX, bytes)?);
+                files.push(self.shelf.write(
+                    Kind::Records,
+                    (t, life),
+                    &format!("worker-{worker}-records"),
+                    rows,
+                    bytes,
+                )?);
             }
             let marker = Marker { worker, all: shard.all, files };
             let json = serde_json::to_vec(&marker).expect("a marker has nothing that JSON has not");
-            self.put(&format!("{t:020}/worker-{worker}.json"), json.into())?;
+            self.shelf.put(&self.marker(t, life, worker), json.into())?;
         }
         Ok(())
     }
 
-    fn write_cut(&mut self, cut: &Cut) -> Result<Vec<File>, Error> {
+    /// Where a worker says that its shard is whole.
+    fn marker(&self, t: T, life: u64, worker: usize) -> object_store::path::Path {
+        self.shelf.path(&format!("{}/worker-{worker}.json", folder(t, life)))
+    }
+
+    fn write_cut(&mut self, cut: &Cut, life: u64) -> Result<Vec<File>, Error> {
         let plan = &self.plan;
         let wrong = |wrong: String| Error::checkpoint("encode the state", wrong);
         let from = self.kept.last().map_or(0, |manifest| manifest.t);
         let mut files = Vec::new();
-        let rows = bars::newly_final(&plan.operators, &cut.snapshot, from, cut.t);
-        if !rows.is_empty() {
-            let until = rows.iter().map(|(_, row)| {
-                let kept_ms = bars::kept_ms(&plan.operators, plan.limits, row.key.granularity);
-                T::try_from(row.key.start_ms.saturating_add(kept_ms)).unwrap_or(0)
-            });
-            let until_t = until.max().unwrap_or(T::MAX);
-            let bytes = codec::encode_bars(&rows).map_err(wrong)?;
-            files.push(self.write(Kind::Bars, cut.t, "bars", rows.len(), until_t, bytes)?);
+        // A file for all that is kept equally long, so that it can go as a whole.
+        let mut classes: BTreeMap<i64, Vec<(T, model::BarRow)>> = BTreeMap::new();
+        for row in bars::newly_final(&plan.operators, &cut.snapshot, from, cut.t) {
+            let kept_ms = bars::kept_ms(&plan.operators, plan.limits, row.1.key.granularity);
+            classes.entry(kept_ms).or_default().push(row);
+        }
+        for (class, (kept_ms, rows)) in classes.iter().enumerate() {
+            let last_ms = rows.iter().map(|(_, row)| row.key.start_ms).max().unwrap_or(0);
+            let until_t = T::try_from(last_ms.saturating_add(*kept_ms)).unwrap_or(0);
+            let bytes = codec::encode_bars(rows).map_err(wrong)?;
+            let file = self.shelf.write(Kind::Bars, (cut.t, life), &format!("bars-{class}"), rows.len(), bytes)?;
+            files.push(File { until_t, kept_ms: *kept_ms, ..file });
         }
         let mut texts = Texts::new();
         texts.add("alerts", &cut.alerts).map_err(wrong)?;
         texts.add("names", cut.snapshot.names.values()).map_err(wrong)?;
         texts.add("latest", bars::of_silent_series(&plan.operators, &cut.snapshot, cut.t)).map_err(wrong)?;
         let rows = texts.len();
-        files.push(self.write(Kind::State, cut.t, "state", rows, T::MAX, texts.encode().map_err(wrong)?)?);
+        files.push(self.shelf.write(Kind::State, (cut.t, life), "state", rows, texts.encode().map_err(wrong)?)?);
         Ok(files)
     }
 
     /// The manifest, once every worker of every process has written its shard.
-    fn assemble(&mut self, cut: &Cut, own: &[File]) -> Result<Manifest, Error> {
+    fn assemble(&mut self, cut: &Cut, life: u64, own: &[File]) -> Result<Manifest, Error> {
         let (t, mut all, mut new) = (cut.t, true, Vec::new());
         for worker in 0..self.plan.workers.1 {
-            let path = self.plan.store.root.clone().join_all(&format!("{t:020}/worker-{worker}.json"));
-            let store = &self.plan.store.store;
-            let bytes = self
-                .runtime
-                .block_on(async { store.get(&path).await?.bytes().await })
+            let path = self.marker(t, life, worker);
+            let marker: Marker = serde_json::from_slice(&self.shelf.get(&path)?)
                 .map_err(|error| Error::checkpoint(format!("read {path}"), error))?;
-            let marker: Marker =
-                serde_json::from_slice(&bytes).map_err(|error| Error::checkpoint(format!("read {path}"), error))?;
             all &= marker.all;
             new.extend(marker.files);
         }
@@ -241,6 +236,7 @@ impl Writer {
         Ok(Manifest {
             version: VERSION,
             t,
+            life,
             counts: cut.snapshot.counts,
             offsets: offsets.collect(),
             settings: self.plan.settings.clone(),
@@ -249,44 +245,46 @@ impl Writer {
         })
     }
 
-    /// Nobody may need a T from before a manifest: the sinks' queues are gone after a restart.
+    /// Nobody may need a T from before a manifest: the sinks' queues are gone after a restart. `false` when the program
+    /// stops: then full queues are given up some time, and what is written after that does not mean that all before is.
     fn wait_for_sinks(&self, t: T) -> bool {
-        while (self.plan.written)() < t {
+        loop {
+            let is_written = (self.plan.written)() >= t;
+            // In this order: what was read before stopping was asked for is true.
             if self.plan.shutdown.is_stopping() {
                 return false;
             }
+            if is_written {
+                return true;
+            }
             std::thread::sleep(PAUSE);
         }
-        true
     }
 
     fn commit(&mut self, manifest: &Manifest) -> Result<(), Error> {
-        let path = Manifest::path(&self.plan.store.root, manifest.t);
-        let put = self.plan.store.store.put(&path, PutPayload::from(manifest.encode()));
-        self.runtime.block_on(put).map_err(|error| Error::checkpoint(format!("write {path}"), error))?;
-        Ok(())
+        self.shelf.put(&manifest.path(self.shelf.root()), manifest.encode().into())
     }
 
-    /// Removes checkpoints beyond `keep`, and the files that only they needed. What fails is left for another time.
-    fn trim(&mut self) {
-        while self.kept.len() > self.plan.config.keep {
-            let old = self.kept.remove(0);
-            let store = Arc::clone(&self.plan.store.store);
-            let root = self.plan.store.root.clone();
-            let needed =
-                |file: &File| self.kept.iter().any(|kept| kept.files.iter().any(|other| other.path == file.path));
-            let gone: Vec<_> =
-                old.files.iter().filter(|file| !needed(file)).map(|file| root.clone().join_all(&file.path)).collect();
-            let markers =
-                (0..old.workers).map(|worker| root.clone().join_all(&format!("{:020}/worker-{worker}.json", old.t)));
-            // The manifest first: what it lists must be there.
-            let paths = std::iter::once(Manifest::path(&root, old.t)).chain(gone).chain(markers);
-            for path in paths {
-                if let Err(error) = self.runtime.block_on(store.delete(&path)) {
-                    tracing::debug!(%path, %error, "an old checkpoint's file stays");
-                }
-            }
+    /// After a manifest: old checkpoints go, small files become larger ones. The checkpoint is whole without.
+    fn tidy(&mut self, manifest: Manifest) {
+        self.files.clone_from(&manifest.files);
+        let (limit, own) = (self.plan.config.bar_files, (manifest.t, manifest.life));
+        if let Err(error) = merge::merge(&self.shelf, &mut self.files, limit, own, &self.plan.shutdown) {
+            self.plan.metrics.checkpoint_failures.inc();
+            tracing::warn!(%error, "merging files of checkpoints failed: trying again after the next");
         }
+        self.kept.push(manifest);
+        let keep = self.plan.config.keep;
+        let is_full = self.kept.len() >= keep;
+        trim(&self.shelf, &mut self.kept, keep);
+        // Now and then, for what only listing finds; first as soon as nothing is needed but what this life knows of.
+        if is_full
+            && self.count.is_multiple_of(self.plan.config.all_every.max(1))
+            && let Err(error) = sweep(&self.shelf, &self.kept)
+        {
+            tracing::debug!(%error, "what earlier lives left behind stays for now");
+        }
+        self.count += u64::from(is_full);
         if let Some(oldest) = self.kept.first() {
             let _ = self.plan.kept_t.try_send(oldest.t);
         }
@@ -299,15 +297,4 @@ struct Marker {
     worker: usize,
     all: bool,
     files: Vec<File>,
-}
-
-/// Joins a path of several parts.
-pub(super) trait JoinAll {
-    fn join_all(self, parts: &str) -> Self;
-}
-
-impl JoinAll for object_store::path::Path {
-    fn join_all(self, parts: &str) -> Self {
-        parts.split('/').fold(self, |path, part| path.join(part))
-    }
 }

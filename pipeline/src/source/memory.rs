@@ -2,16 +2,18 @@
 //!
 //! A log of partitions like a broker's, without the broker: `append` while it runs, `finish` to end it. Each
 //! worker reads its share; what is in the log is `Surely` there, so that with the event clock the T's, and
-//! with them the batches, do not depend on the number of workers.
+//! with them the batches, do not depend on the number of workers. Several pipelines may read it at once, each from
+//! where it was told to; it may go away for a while, as brokers do, and hand out records in chunks of any size.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::wire::TopicKind;
 use model::{Names, PartitionId};
 use parking_lot::Mutex;
 
-use super::{Behind, Chunk, Connector, Layout, Next, Partition, Source};
+use super::{Behind, CHUNK_RECORDS, Chunk, Connector, Layout, Next, Partition, Source};
 use crate::status::TopicPartition;
 use crate::wake::Bell;
 use crate::{Error, recovery};
@@ -23,14 +25,41 @@ pub struct Replay {
     names: Arc<Names>,
     log: Arc<Mutex<Log>>,
     start: BTreeMap<PartitionId, usize>,
+    /// Records handed over at once, at most.
+    chunk: usize,
+    /// The pipeline that reads through this clone.
+    reader: Arc<Reader>,
 }
 
 #[derive(Default)]
 struct Log {
     partitions: BTreeMap<(Arc<str>, i32), Lane>,
-    bells: Vec<Arc<Bell>>,
+    readers: Vec<Arc<Reader>>,
     finished: bool,
-    closed: bool,
+    away: bool,
+}
+
+impl Log {
+    fn ring(&self) {
+        self.readers.iter().for_each(|reader| reader.ring());
+    }
+}
+
+/// One pipeline's way to the log.
+#[derive(Default)]
+struct Reader {
+    bells: Mutex<Vec<Arc<Bell>>>,
+    closed: AtomicBool,
+}
+
+impl Reader {
+    fn ring(&self) {
+        self.bells.lock().iter().for_each(|bell| bell.ring());
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
 }
 
 struct Lane {
@@ -42,7 +71,20 @@ struct Lane {
 impl Replay {
     /// An empty log; topics are ours under `prefix`, as on a broker.
     pub fn new(prefix: &str, names: Arc<Names>) -> Self {
-        Self { prefix: prefix.into(), names, log: Arc::default(), start: BTreeMap::new() }
+        let (log, reader) = (Arc::default(), Arc::default());
+        Self { prefix: prefix.into(), names, log, start: BTreeMap::new(), chunk: CHUNK_RECORDS, reader }
+    }
+
+    /// The same log, read at most `records` at a time.
+    pub fn in_chunks_of(&self, records: usize) -> Self {
+        Self { chunk: records.clamp(1, CHUNK_RECORDS), ..self.clone() }
+    }
+
+    /// The log goes away: nobody is handed anything. Or it comes back, and everybody goes on where they were.
+    pub fn set_away(&self, away: bool) {
+        let mut log = self.log.lock();
+        log.away = away;
+        log.ring();
     }
 
     /// The register of names that goes with the log.
@@ -61,7 +103,7 @@ impl Replay {
         let lane = log.partitions.get_mut(&key).expect("inserted above when it was missing");
         lane.records.push((timestamp_ms, bytes));
         let offset = lane.records.len() as i64 - 1;
-        log.bells.iter().for_each(|bell| bell.ring());
+        log.ring();
         Ok(offset)
     }
 
@@ -69,7 +111,7 @@ impl Replay {
     pub fn finish(&self) {
         let mut log = self.log.lock();
         log.finished = true;
-        log.bells.iter().for_each(|bell| bell.ring());
+        log.ring();
     }
 
     /// Reading begins at these offsets; elsewhere with the first record.
@@ -78,8 +120,10 @@ impl Replay {
             (PartitionId::new(topic, *partition), usize::try_from(*offset).unwrap_or(0))
         });
         self.start = start.collect();
+        self.reader = Arc::default();
         let mut log = self.log.lock();
-        (log.closed, log.bells) = (false, Vec::new());
+        log.readers.retain(|reader| !reader.is_closed());
+        log.readers.push(Arc::clone(&self.reader));
     }
 
     /// Whether everything from `start` up to `reach` is there.
@@ -110,20 +154,22 @@ impl Replay {
 
 impl Connector for Replay {
     fn open(&self, worker: usize, layout: &Layout, bell: Arc<Bell>) -> Result<Box<dyn Source>, Error> {
-        self.log.lock().bells.push(bell);
+        self.reader.bells.lock().push(bell);
         let peers = layout.peers;
-        Ok(Box::new(Share { log: Arc::clone(&self.log), worker, peers, read: self.start.clone() }))
+        let (log, reader, read) = (Arc::clone(&self.log), Arc::clone(&self.reader), self.start.clone());
+        Ok(Box::new(Share { log, reader, chunk: self.chunk, worker, peers, read }))
     }
 
     fn close(&self) {
-        let mut log = self.log.lock();
-        log.closed = true;
-        log.bells.iter().for_each(|bell| bell.ring());
+        self.reader.closed.store(true, Ordering::Release);
+        self.reader.ring();
     }
 }
 
 struct Share {
     log: Arc<Mutex<Log>>,
+    reader: Arc<Reader>,
+    chunk: usize,
     worker: usize,
     peers: usize,
     /// Records read of each partition of this share.
@@ -146,8 +192,11 @@ impl Source for Share {
     fn next(&mut self) -> Next {
         let log = Arc::clone(&self.log);
         let log = log.lock();
-        if log.closed {
+        if self.reader.is_closed() {
             return Next::Ended;
+        }
+        if log.away {
+            return Next::Idle;
         }
         // The partition that is least far goes next, so that none is starved.
         let lane = self.mine(&log).filter(|lane| self.read(lane) < lane.records.len()).min_by_key(|l| self.read(l));
@@ -157,7 +206,7 @@ impl Source for Share {
         let from = self.read(lane);
         let mut chunk = Chunk::new(Arc::clone(&lane.partition));
         for (index, (timestamp_ms, bytes)) in lane.records[from..].iter().enumerate() {
-            if chunk.is_full_for(bytes.len()) {
+            if chunk.len() == self.chunk || chunk.is_full_for(bytes.len()) {
                 break;
             }
             chunk.push((from + index) as i64, *timestamp_ms, bytes);
@@ -171,6 +220,10 @@ impl Source for Share {
     fn behind(&self, staged: &dyn Fn(PartitionId) -> bool) -> Behind {
         let log = self.log.lock();
         let more = self.mine(&log).any(|lane| self.read(lane) < lane.records.len() && !staged(lane.partition.id));
-        if more && !log.closed { Behind::Surely } else { Behind::No }
+        match more && !self.reader.is_closed() {
+            true if log.away => Behind::Likely,
+            true => Behind::Surely,
+            false => Behind::No,
+        }
     }
 }

@@ -14,18 +14,34 @@ use crate::support::{START_MS, World, tick, topic, within};
 const ZONES: [&str; 3] = ["PJM", "NYISO", "MUMBAI"];
 
 /// Ticks, corrections, withdrawals, duplicates, late and corrupt records, over three zones and six partitions.
-pub(crate) fn fill(replay: &Replay, seed: u64, records: usize) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let rule = br#"{"rule":"spike","kind":"z_score","threshold_milli":2000,"window_bars":5,"severity":"warning"}"#;
-    replay.append("optibid.rules", 0, START_MS, rule.to_vec()).unwrap();
-    let notice = br#"{"market_zone":"*","alert_type":"gate","message":"closes","timestamp":1763424060000}"#;
-    for n in 0..records {
-        let now = START_MS + n as i64 * 250;
+fn fill(replay: &Replay, seed: u64, records: usize) {
+    let mut market = Market::open(replay, seed, records);
+    (0..records).for_each(|n| market.trade(replay, START_MS + n as i64 * 250));
+    market.close(replay);
+}
+
+/// The same market, record by record, at any time.
+pub(crate) struct Market {
+    rng: ChaCha8Rng,
+    records: usize,
+}
+
+impl Market {
+    /// Begins with a rule.
+    pub(crate) fn open(replay: &Replay, seed: u64, records: usize) -> Self {
+        let rule = br#"{"rule":"spike","kind":"z_score","threshold_milli":2000,"window_bars":5,"severity":"warning"}"#;
+        replay.append("optibid.rules", 0, START_MS, rule.to_vec()).unwrap();
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), records }
+    }
+
+    /// One record, published at `now`.
+    pub(crate) fn trade(&mut self, replay: &Replay, now: i64) {
+        let rng = &mut self.rng;
         let zone = ZONES[rng.random_range(0..ZONES.len())];
         let late = if rng.random_bool(0.1) { rng.random_range(0..120_000) } else { 0 };
         let mut record = tick(zone, now - late, rng.random_range(-50..500) as f64 / 4.0);
         record.published = Some(model::wire::json::Timestamp::Millis(now));
-        record.id = Some(format!("{}", rng.random_range(0..records / 2)));
+        record.id = Some(format!("{}", rng.random_range(0..self.records / 2)));
         record.revision = Some(rng.random_range(0..3));
         record.cancelled = rng.random_bool(0.05);
         let mut bytes = record.to_json();
@@ -34,8 +50,13 @@ pub(crate) fn fill(replay: &Replay, seed: u64, records: usize) {
         }
         replay.append(&topic(zone), rng.random_range(0..2), now, bytes).unwrap();
     }
-    replay.append("optibid.notices", 0, START_MS + 60_000, notice.to_vec()).unwrap();
-    replay.finish();
+
+    /// Ends with a notice.
+    pub(crate) fn close(self, replay: &Replay) {
+        let notice = br#"{"market_zone":"*","alert_type":"gate","message":"closes","timestamp":1763424060000}"#;
+        replay.append("optibid.notices", 0, START_MS + 60_000, notice.to_vec()).unwrap();
+        replay.finish();
+    }
 }
 
 async fn run(workers: usize, seed: u64) -> (Vec<Batch>, Arc<Snapshot>) {

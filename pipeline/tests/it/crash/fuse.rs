@@ -1,147 +1,165 @@
-//! A fuse that blows at a chosen effect: from then on nothing that this life does has any effect, as after `kill -9`.
+//! What becomes of a life: it dies at a chosen effect, or freezes there and goes on later, as a *zombie*.
 //!
 //! Effects are counted wherever a life touches what outlives it: bindings appended, objects put or deleted, batches
-//! applied by the store. The effect at which the fuse blows is done or not done, and never answered.
+//! applied by the stores. When a life dies, the fatal effect is done or not done and never answered, and nothing after
+//! it has any effect, as after `kill -9`. When it freezes, that effect and all others wait until it is thawed, as after
+//! `SIGSTOP` or a long pause of a virtual machine: then it goes on as if nothing had happened.
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use async_trait::async_trait;
-use futures::StreamExt;
-use futures::stream::BoxStream;
-use model::T;
-use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
-use pipeline::binding::memory::Memory;
-use pipeline::{Binding, Log, Shutdown};
+use pipeline::Shutdown;
+use tokio::sync::watch;
+
+/// What is about to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Bind,
+    Write,
+    Put,
+    Manifest,
+    Delete,
+}
 
 /// What the fuse says of an effect.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Now {
     Do,
-    /// This one blows the fuse, after it is done.
+    /// This one is fatal, after it is done.
     DoAndDie,
     Die,
 }
 
-#[derive(Clone)]
-pub(crate) struct Fuse {
-    left: Arc<AtomicI64>,
-    blown: Arc<AtomicBool>,
-    /// Whether the fatal effect is done.
-    is_done: bool,
+/// Where something happens to a life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum At {
+    /// At this effect, from 1.
+    Effect(u64),
+    /// At its next manifest.
+    Manifest,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    Lives,
+    Dies {
+        at: At,
+        /// Whether the fatal effect is done.
+        is_done: bool,
+    },
+    Freezes(At),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Awake,
+    Frozen,
+    Thawed,
+}
+
+/// What a thawed life has done.
+#[derive(Debug, Default)]
+pub(crate) struct Late {
+    pub(crate) writes: AtomicU64,
+    pub(crate) puts: AtomicU64,
+    pub(crate) manifests: AtomicU64,
+    pub(crate) deletes: AtomicU64,
+}
+
+struct Inner {
+    fate: Fate,
+    left: AtomicI64,
+    blown: AtomicBool,
+    state: watch::Sender<State>,
+    late: Late,
     life: Shutdown,
 }
 
+#[derive(Clone)]
+pub(crate) struct Fuse(Arc<Inner>);
+
 impl Fuse {
-    /// Blows at the `effects`-th effect of a life that ends with `life`; never for `None`.
-    pub(crate) fn new(effects: Option<u64>, is_done: bool, life: &Shutdown) -> Self {
-        let left = effects.map_or(i64::MAX, |effects| effects as i64);
-        Self { left: Arc::new(left.into()), blown: Arc::default(), is_done, life: life.clone() }
+    /// Of a life that ends with `life`.
+    pub(crate) fn new(fate: Fate, life: &Shutdown) -> Self {
+        let left = match fate {
+            Fate::Dies { at: At::Effect(n), .. } | Fate::Freezes(At::Effect(n)) => n as i64,
+            Fate::Dies { .. } | Fate::Freezes(_) => 1,
+            Fate::Lives => i64::MAX,
+        };
+        let state = watch::Sender::new(State::Awake);
+        let (blown, late) = Default::default();
+        Self(Arc::new(Inner { fate, left: left.into(), blown, state, late, life: life.clone() }))
     }
 
     pub(crate) fn is_blown(&self) -> bool {
-        self.blown.load(Ordering::Acquire)
+        self.0.blown.load(Ordering::Acquire)
     }
 
-    pub(crate) fn effect(&self) -> Now {
-        match self.left.fetch_sub(1, Ordering::AcqRel) {
-            1 => {
-                self.blown.store(true, Ordering::Release);
-                self.life.stop();
-                if self.is_done { Now::DoAndDie } else { Now::Die }
+    pub(crate) fn late(&self) -> &Late {
+        &self.0.late
+    }
+
+    /// Waits until the life freezes; for ever when it does not.
+    pub(crate) async fn frozen(&self) {
+        let mut state = self.0.state.subscribe();
+        // The sender is ours: waiting on it cannot fail.
+        let _ = state.wait_for(|state| *state == State::Frozen).await;
+    }
+
+    /// A frozen life goes on.
+    pub(crate) fn thaw(&self) {
+        self.0.state.send_if_modified(|state| std::mem::replace(state, State::Thawed) == State::Frozen);
+    }
+
+    pub(crate) async fn effect(&self, what: What) -> Now {
+        let inner = &*self.0;
+        if inner.blown.load(Ordering::Acquire) {
+            return Now::Die;
+        }
+        let counts = match inner.fate {
+            Fate::Lives => false,
+            Fate::Dies { at: At::Manifest, .. } | Fate::Freezes(At::Manifest) => what == What::Manifest,
+            Fate::Dies { .. } | Fate::Freezes(_) => true,
+        };
+        if counts && inner.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            match inner.fate {
+                Fate::Dies { is_done, .. } => {
+                    inner.blown.store(true, Ordering::Release);
+                    inner.life.stop();
+                    return if is_done { Now::DoAndDie } else { Now::Die };
+                }
+                Fate::Freezes(_) => {
+                    inner.state.send_if_modified(|state| {
+                        let awake = *state == State::Awake;
+                        if awake {
+                            *state = State::Frozen;
+                        }
+                        awake
+                    });
+                }
+                Fate::Lives => {}
             }
-            left if left < 1 => Now::Die,
-            _ => Now::Do,
         }
-    }
-}
-
-/// A log that a life may die in.
-pub(crate) struct FusedLog(pub(crate) Memory, pub(crate) Fuse);
-
-impl FusedLog {
-    fn died() -> pipeline::Error {
-        pipeline::Error::Checkpoint("killed".to_owned())
-    }
-}
-
-impl Log for FusedLog {
-    fn take_over(&mut self, from: T) -> std::result::Result<Vec<Binding>, pipeline::Error> {
-        self.0.take_over(from)
-    }
-
-    fn append(&mut self, bindings: &[Binding]) -> std::result::Result<(), pipeline::Error> {
-        match self.1.effect() {
-            Now::Do => self.0.append(bindings),
-            Now::DoAndDie => self.0.append(bindings).and(Err(Self::died())),
-            Now::Die => Err(Self::died()),
+        let mut state = inner.state.subscribe();
+        let _ = state.wait_for(|state| *state != State::Frozen).await;
+        if *state.borrow() == State::Thawed {
+            let late = match what {
+                What::Write => Some(&inner.late.writes),
+                What::Put => Some(&inner.late.puts),
+                What::Manifest => Some(&inner.late.manifests),
+                What::Delete => Some(&inner.late.deletes),
+                // What becomes of it is the log's to say.
+                What::Bind => None,
+            };
+            if let Some(late) = late {
+                late.fetch_add(1, Ordering::Relaxed);
+            }
         }
+        Now::Do
     }
 
-    fn trim(&mut self, t: T) -> std::result::Result<(), pipeline::Error> {
-        if self.1.effect() == Now::Do { self.0.trim(t) } else { Err(Self::died()) }
-    }
-}
-
-/// An object store that a life may die in.
-#[derive(Clone)]
-pub(crate) struct FusedStore(pub(crate) Arc<InMemory>, pub(crate) Fuse);
-
-impl fmt::Debug for FusedStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FusedStore")
-    }
-}
-
-impl fmt::Display for FusedStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FusedStore")
-    }
-}
-
-fn killed() -> Error {
-    Error::Generic { store: "fused", source: "killed".into() }
-}
-
-#[async_trait]
-impl ObjectStore for FusedStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        match self.1.effect() {
-            Now::Do => self.0.put_opts(location, payload, options).await,
-            Now::DoAndDie => self.0.put_opts(location, payload, options).await.and(Err(killed())),
-            Now::Die => Err(killed()),
-        }
-    }
-
-    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        Err(killed())
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.0.get_opts(location, options).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let fuse = self.1.clone();
-        let allowed = locations.map(move |path| if fuse.effect() == Now::Die { Err(killed()) } else { path });
-        self.0.delete_stream(allowed.boxed())
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.0.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.0.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.0.copy_opts(from, to, options).await
+    /// The same, on a thread.
+    pub(crate) fn effect_blocking(&self, what: What) -> Now {
+        futures::executor::block_on(self.effect(what))
     }
 }
