@@ -6,7 +6,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use model::{Batch, Snapshot};
 use pipeline::BatchQueue;
-use sinks::{Driver, Handle, Sink};
+use sinks::{Driver, Handle};
 use tokio::task::JoinHandle;
 
 use crate::migrations::Migrated;
@@ -40,35 +40,16 @@ pub(crate) fn spawn<S>(
 where
     S: Future<Output = ()> + Send + 'static,
 {
-    let sinks = config.build(context)?.into_iter().map(|(sink, limits)| {
-        let sink = Box::new(AfterMigrations { migrated: migrated.clone(), sink });
-        Driver::spawn(sink, limits, metrics, shutdown())
+    let spawned = config.build(context)?.into_iter().map(|(sink, limits)| {
+        let (name, migrated, stopping) = (sink.name(), migrated.clone(), shutdown());
+        let (handle, driver) = Driver::new(sink, limits, metrics);
+        let shutdown = shutdown();
+        let run = async move {
+            // Nobody asks whether tables are there before somebody has tried to make them.
+            tokio::select! { () = migrated.tried(name) => {}, () = stopping => {} }
+            driver.run(shutdown).await;
+        };
+        (handle, tokio::spawn(run))
     });
-    Ok(sinks.collect())
-}
-
-/// A sink that is not asked whether its tables are there before somebody has tried to make them.
-struct AfterMigrations {
-    migrated: Migrated,
-    sink: Box<dyn Sink>,
-}
-
-#[async_trait]
-impl Sink for AfterMigrations {
-    fn name(&self) -> &'static str {
-        self.sink.name()
-    }
-
-    fn takes_quiet_moments(&self) -> bool {
-        self.sink.takes_quiet_moments()
-    }
-
-    async fn check(&mut self) -> Result<(), sinks::Error> {
-        self.migrated.tried(self.sink.name()).await;
-        self.sink.check().await
-    }
-
-    async fn write(&mut self, batches: &[Arc<Batch>]) -> Result<(), sinks::Error> {
-        self.sink.write(batches).await
-    }
+    Ok(spawned.collect())
 }

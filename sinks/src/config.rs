@@ -1,10 +1,7 @@
 //! The `[sinks]` section, and the sinks it asks for.
 
-use std::future::Future;
-
 use model::health::{ServiceHealth, ServiceState};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
 
 use crate::clickhouse::ClickHouse;
 use crate::driver::Limits;
@@ -12,7 +9,7 @@ use crate::history::History;
 use crate::kafka::Kafka;
 use crate::postgres::Postgres;
 use crate::redis::Redis;
-use crate::{Context, Driver, Error, Handle, Metrics, Sink};
+use crate::{Context, Error, Sink};
 
 /// Which stores closed batches are written to. Each has an `enabled`; only the embedded history is on by itself.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -55,20 +52,6 @@ impl Config {
             sinks.push((Box::new(Kafka::new(self.kafka.clone(), context.clone())?), self.kafka.driver));
         }
         Ok(sinks)
-    }
-
-    /// Starts a driver for every sink that is switched on. Each drains and ends when its `shutdown()` completes.
-    pub fn spawn<S>(
-        &self,
-        context: &Context,
-        metrics: &Metrics,
-        shutdown: impl Fn() -> S,
-    ) -> Result<Vec<(Handle, JoinHandle<()>)>, Error>
-    where
-        S: Future<Output = ()> + Send + 'static,
-    {
-        let sinks = self.build(context)?;
-        Ok(sinks.into_iter().map(|(sink, limits)| Driver::spawn(sink, limits, metrics, shutdown())).collect())
     }
 
     /// Rows for `/health` of the stores that are switched off.

@@ -14,7 +14,7 @@ use crate::support::{START_MS, World, tick, topic, within};
 const ZONES: [&str; 3] = ["PJM", "NYISO", "MUMBAI"];
 
 /// Ticks, corrections, withdrawals, duplicates, late and corrupt records, over three zones and six partitions.
-fn fill(replay: &Replay, seed: u64, records: usize) {
+pub(crate) fn fill(replay: &Replay, seed: u64, records: usize) {
     let mut market = Market::open(replay, seed, records);
     (0..records).for_each(|n| market.trade(replay, START_MS + n as i64 * 250));
     market.close(replay);
