@@ -93,6 +93,9 @@ pub enum Error {
     /// Something that is needed does not answer now.
     #[error("{0}")]
     Unavailable(String),
+    /// The state is not here yet, or not here at all. Nothing is wrong: clients that ask again and again fill no log.
+    #[error("{0}")]
+    NotReady(String),
     /// Our fault. The text is logged, not sent.
     #[error("{0}")]
     Internal(String),
@@ -115,7 +118,7 @@ impl Error {
 
     /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Timeout(_) | Self::Unavailable(_))
+        matches!(self, Self::Timeout(_) | Self::Unavailable(_) | Self::NotReady(_))
     }
 
     /// The one table: status and stable code.
@@ -133,7 +136,7 @@ impl Error {
             Self::NotAcceptable { .. } => (StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::Limit(_) => (StatusCode::UNPROCESSABLE_ENTITY, "limit_reached"),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Unavailable(_) | Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Timeout(_) => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
             Self::Internal(_) | Self::Listen { .. } | Self::Metrics(_) | Self::Config(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
@@ -159,7 +162,7 @@ impl Error {
     /// The answer. Logs what is our fault.
     pub fn into_response(self) -> Response {
         let (status, code) = self.status();
-        if status.is_server_error() {
+        if status.is_server_error() && !matches!(self, Self::NotReady(_)) {
             tracing::warn!(code, error = %self, "request failed");
         }
         let mut response = warp::reply::with_status(warp::reply::json(&self.body()), status).into_response();

@@ -55,9 +55,9 @@ pub struct Server {
 
 impl Server {
     /// Takes the address over and starts to follow the batches. Needs a tokio runtime.
-    pub fn new(config: Config, deps: Deps, starting: Starting) -> Result<Self, Error> {
+    pub async fn new(config: Config, deps: Deps, starting: Starting) -> Result<Self, Error> {
         let metrics = Metrics::new(&deps.registry)?;
-        let listener = starting.done();
+        let listener = starting.done().await;
         let labels = Labels { names: Arc::clone(&deps.names), zones: deps.zones.clone() };
         // The batches before the snapshot: what comes between the two is in both, and applied once.
         let batches = deps.batches.subscribe();

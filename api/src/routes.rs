@@ -18,6 +18,9 @@ use crate::{docs, web};
 /// What a client hears while a restart repeats the past, or where the state is another process's.
 pub(crate) const NOT_CURRENT: &str = "the state is not here yet, see /health: try again in a moment";
 
+/// What follows `/api/` where numbers come from the state.
+const NUMBERS: [&str; 4] = ["market", "analytics", "explain", "sql"];
+
 /// The prefixes under which the WebSocket's routes answer alike.
 pub(crate) const SOCKET_PREFIXES: [&str; 3] = ["/api/ws/ws", "/api/ws", "/ws"];
 
@@ -100,7 +103,15 @@ pub(crate) fn tree(
     let api = system::routes(app)
         .or(docs::routes())
         .unify()
-        .or(current(app).and(numbers(app)))
+        .or(not_ready(app))
+        .unify()
+        .or(market::routes(app))
+        .unify()
+        .or(analytics::routes(app))
+        .unify()
+        .or(explain::routes(app))
+        .unify()
+        .or(sql::routes(app))
         .unify()
         .or(sockets::routes(app))
         .unify()
@@ -112,32 +123,21 @@ pub(crate) fn tree(
     api.recover(rejected)
 }
 
-/// What answers from the state: no number at all is better than one of the past, or of half a state.
-fn numbers(app: &Shared) -> BoxedFilter<(Response,)> {
-    let numbers = market::routes(app).or(analytics::routes(app)).unify();
-    numbers.or(explain::routes(app)).unify().or(sql::routes(app)).unify().boxed()
-}
-
-/// Passes when the state is as new as anything that anybody has seen of it.
-fn current(app: &Shared) -> BoxedFilter<()> {
+/// Answers for the routes whose numbers come from the state, while it is not as new as anything that anybody has seen of
+/// it: no number at all is better than one of the past, or of half a state.
+fn not_ready(app: &Shared) -> BoxedFilter<(Response,)> {
     let app = Arc::clone(app);
-    let check = move || {
-        let is_current = (app.deps.is_current)();
-        async move { if is_current { Ok(()) } else { Err(warp::reject::custom(NotCurrent)) } }
+    let check = move |part: String| {
+        let tells = NUMBERS.contains(&part.as_str()) && !(app.deps.is_current)();
+        let answer = tells.then(|| Error::NotReady(NOT_CURRENT.to_owned()).into_response());
+        async move { answer.ok_or_else(warp::reject::not_found) }
     };
-    warp::any().and_then(check).untuple_one().boxed()
+    warp::path!("api" / String / ..).and_then(check).boxed()
 }
-
-#[derive(Debug)]
-struct NotCurrent;
-
-impl warp::reject::Reject for NotCurrent {}
 
 async fn rejected(rejection: Rejection) -> Result<impl Reply + use<>, Infallible> {
     let error = if rejection.is_not_found() {
         Error::NoRoute("see /api/docs".to_owned())
-    } else if rejection.find::<NotCurrent>().is_some() {
-        Error::Unavailable(NOT_CURRENT.to_owned())
     } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
         Error::MethodNotAllowed
     } else {

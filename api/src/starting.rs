@@ -2,8 +2,11 @@
 //! `/livez` says that the process lives, everything else says what is being waited for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use warp::{Filter, Reply};
 
@@ -11,10 +14,13 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::serve;
 
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The bound address, answering for a program that is still starting. [`crate::Server::new`] takes its place.
 pub struct Starting {
-    pub(crate) listener: TcpListener,
+    listener: TcpListener,
     stop: CancellationToken,
+    answering: JoinHandle<()>,
 }
 
 impl Starting {
@@ -28,14 +34,17 @@ impl Starting {
         let stop = CancellationToken::new();
         let stage = Arc::new(stage);
         let live = warp::path("livez").and(warp::path::end()).map(|| "ok\n".into_response());
-        let rest = warp::any().map(move || Error::Unavailable(format!("starting: {}", stage())).into_response());
+        let rest = warp::any().map(move || Error::NotReady(format!("starting: {}", stage())).into_response());
         let routes = live.or(rest).unify();
-        tokio::spawn(warp::serve(routes).incoming(shared).graceful(stop.clone().cancelled_owned()).run());
-        Ok(Self { listener, stop })
+        let server = warp::serve(routes).incoming(shared).graceful(stop.clone().cancelled_owned());
+        Ok(Self { listener, stop, answering: tokio::spawn(server.run()) })
     }
 
-    pub(crate) fn done(self) -> TcpListener {
+    /// The address, once nobody else accepts there any more.
+    pub(crate) async fn done(self) -> TcpListener {
         self.stop.cancel();
+        // Whoever is being answered has his answer at once.
+        let _ = timeout(PATIENCE, self.answering).await;
         self.listener
     }
 }

@@ -68,7 +68,7 @@ impl Front {
             is_current: parts.is_current,
             registry: parts.registry,
         };
-        let server = api::Server::new(config.api.clone(), deps, starting)?;
+        let server = api::Server::new(config.api.clone(), deps, starting).await?;
         if let Some(address) = server.address() {
             tracing::info!(
                 "page and API: http://127.0.0.1:{0}/  documentation: http://127.0.0.1:{0}/api/docs",

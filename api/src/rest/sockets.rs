@@ -119,7 +119,7 @@ fn open(label: String, zones: Vec<(u16, u8)>, params: &Params, ws: Option<Ws>, a
     let ws = ws.ok_or_else(|| Error::BadBody("this is a WebSocket: connect with ws:// or wss://".to_owned()))?;
     if !(app.deps.is_current)() {
         // A client that resumes would be told that its T is of the future.
-        return Err(Error::Unavailable(NOT_CURRENT.to_owned()));
+        return Err(Error::NotReady(NOT_CURRENT.to_owned()));
     }
     let full = || Error::Unavailable(format!("all {} sockets are taken", app.config.websocket.max_sockets));
     let seat = app.hub.admit().ok_or_else(full)?;

@@ -136,7 +136,7 @@ impl World {
             registry,
         };
         let starting = api::Starting::new(&config, || "a test".to_owned())?;
-        let server = api::Server::new(config, deps, starting)?;
+        let server = api::Server::new(config, deps, starting).await?;
         let (address, stop) = (server.address().unwrap(), CancellationToken::new());
         let server = tokio::spawn(server.run(stop.clone()));
         let client = reqwest::Client::new();

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod broker;
+mod cluster;
 mod contract;
 mod door;
 mod kills;

@@ -42,6 +42,13 @@ pub(crate) async fn eventually<R>(what: &str, mut ready: impl AsyncFnMut() -> Op
 impl Program {
     /// Starts `optibid ARGS` and waits until it answers.
     pub(crate) async fn start(args: &[&str], sets: &[impl AsRef<str>]) -> Self {
+        let mut program = Self::spawn(args, &[], sets);
+        program.answers().await;
+        program
+    }
+
+    /// Starts `optibid ARGS` in an environment with these variables.
+    pub(crate) fn spawn(args: &[&str], variables: &[(String, String)], sets: &[impl AsRef<str>]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (port, pgwire) = (free_port(), free_port());
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
@@ -64,13 +71,12 @@ impl Program {
         for name in ["KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "DATABASE_URL", "CLICKHOUSE_HOST"] {
             command.env_remove(name);
         }
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().expect("the binary was built with the tests");
         let sets = sets.iter().map(|set| set.as_ref().to_owned()).collect();
         let client = reqwest::Client::new();
-        let mut program = Self { child, command, port, pgwire, dir, sets, keeps: None, client };
-        program.answers().await;
-        program
+        Self { child, command, port, pgwire, dir, sets, keeps: None, client }
     }
 
     /// Waits until it answers with more than that it is starting.
