@@ -40,6 +40,8 @@ pub struct Config {
     pub day_ahead_max_ahead: Span,
     /// The processes that compute together.
     pub cluster: crate::cluster::Config,
+    /// Waiting for another instance to go.
+    pub standby: crate::standby::Config,
     /// The broker.
     pub kafka: Kafka,
     /// The broker inside the process.
@@ -65,6 +67,7 @@ impl Default for Config {
             max_ahead: Span::from_millis(limits.max_ahead_ms.unsigned_abs()),
             day_ahead_max_ahead: Span::from_millis(limits.day_ahead_max_ahead_ms.unsigned_abs()),
             cluster: crate::cluster::Config::default(),
+            standby: crate::standby::Config::default(),
             kafka: Kafka::default(),
             embedded: Embedded::default(),
             log: crate::telemetry::Config::default(),

@@ -111,6 +111,8 @@ pub(crate) struct Coordination {
     /// T's that are repeated because the world has seen them; the minter mints of its own only after the last.
     recorded: Mutex<VecDeque<Announced>>,
     abandoned: AtomicBool,
+    stands_by: AtomicBool,
+    repeated_t: AtomicU64,
     open: Mutex<VecDeque<(T, Instant)>>,
 }
 
@@ -131,6 +133,8 @@ impl Coordination {
             failed: AtomicBool::new(false),
             peer: Mutex::default(),
             recorded: Mutex::default(),
+            stands_by: AtomicBool::new(false),
+            repeated_t: AtomicU64::new(0),
             abandoned: AtomicBool::new(false),
             open: Mutex::default(),
         }
@@ -204,9 +208,31 @@ impl Coordination {
         if likely { Want::DataUnlessEarlier(clock) } else { Want::Data(clock) }
     }
 
-    /// Repeats `recorded` before anything else is minted. Called before the workers start.
+    /// Repeats `recorded`, after what is to be repeated already, before anything else is minted.
     pub(crate) fn repeat(&self, recorded: Vec<Announced>) {
-        *self.recorded.lock() = recorded.into();
+        self.recorded.lock().extend(recorded);
+    }
+
+    /// From now until [`Coordination::lead`] nothing is minted but what is repeated.
+    pub(crate) fn stand_by(&self) {
+        self.stands_by.store(true, Ordering::Release);
+    }
+
+    /// This instance leads, after what is to be repeated up to `repeated_t`.
+    pub(crate) fn lead(&self, repeated_t: T) {
+        self.repeated_t.store(repeated_t, Ordering::Release);
+        self.stands_by.store(false, Ordering::Release);
+        self.minter.ring();
+    }
+
+    /// Whether another instance leads.
+    pub(crate) fn stands_by(&self) -> bool {
+        self.stands_by.load(Ordering::Acquire)
+    }
+
+    /// The last T that the world had seen when this instance began to lead.
+    pub(crate) fn repeated_t(&self) -> T {
+        self.repeated_t.load(Ordering::Acquire)
     }
 
     /// Whether there are T's to repeat.

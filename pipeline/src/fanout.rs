@@ -30,6 +30,7 @@ use crate::clock::{now, wall_ms};
 use crate::coordination::Coordination;
 use crate::metrics::Metrics;
 use crate::shutdown::GRACE;
+use crate::standby::{Held, Word};
 
 /// How often the lag is measured when nothing closes.
 const QUIET: Duration = Duration::from_secs(1);
@@ -107,8 +108,8 @@ pub(crate) struct Fanout {
     pub(crate) log: Option<Box<dyn Log>>,
     /// The last T in the log: what comes up to it is said again and not logged again.
     pub(crate) logged_t: T,
-    /// The last T that is repeated. Until then nobody may lose their place in the stream.
-    pub(crate) repeated_t: T,
+    /// What a standby holds back, and who tells it more.
+    pub(crate) standby: Option<(Held, Receiver<Word>)>,
     /// Told when everybody who is to see every batch has subscribed.
     pub(crate) begin: Option<oneshot::Receiver<()>>,
     /// Batches that the stream holds for its slowest subscriber.
@@ -147,6 +148,7 @@ impl Fanout {
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
             let group: Vec<Closed> = std::iter::once(first).chain(self.closed.try_iter().take(GROUP)).collect();
+            runtime.block_on(self.listen());
             if let Err(error) = self.log(&group) {
                 // What is not in the log was never said. The workers must not wait for us.
                 self.shared.fail();
@@ -154,11 +156,13 @@ impl Fanout {
                 return Err(error);
             }
             for closed in group {
-                if closed.binding.t <= self.repeated_t {
+                if closed.binding.t <= self.shared.repeated_t() {
                     runtime.block_on(self.pace());
                 }
                 self.publish(&mut snapshot, &mut progress, &closed);
-                if closed.saved {
+                if let Some((held, _)) = &mut self.standby {
+                    held.batches.extend((!closed.saved).then(|| Arc::clone(&closed.batch)));
+                } else if closed.saved {
                     // The whole state, not only what operators say of it again.
                     let state = self.snapshot.load_full();
                     self.queues.iter_mut().for_each(|queue| queue.restore(Arc::clone(&state)));
@@ -169,6 +173,26 @@ impl Fanout {
                 self.progress.send_replace(progress);
                 self.shared.delivered(self.max_backlog);
                 self.metrics.backlog.set(i64::try_from(self.shared.backlog()).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    /// A standby hears what it need not hold any more, and when it is to lead. While it holds all it may, it waits here.
+    async fn listen(&mut self) {
+        while let Some((held, words)) = &mut self.standby {
+            let is_full = held.batches.len() >= held.limit && !self.shared.shutdown.is_stopping();
+            let word = if is_full { words.recv_timeout(QUIET).ok() } else { words.try_recv().ok() };
+            match word {
+                Some(Word::Written(t)) => while held.batches.pop_front_if(|batch| batch.t <= t).is_some() {},
+                Some(Word::Lead(log, logged_t)) => {
+                    let held = std::mem::take(&mut held.batches);
+                    (self.log, self.logged_t, self.standby) = (Some(log), logged_t, None);
+                    for batch in held {
+                        self.deliver(&batch).await;
+                    }
+                }
+                None if is_full => {}
+                None => return,
             }
         }
     }

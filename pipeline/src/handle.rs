@@ -1,6 +1,6 @@
 //! Starting the pipeline, and what the rest of the program holds of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -28,6 +28,7 @@ use crate::source::Connector;
 use crate::source::embedded::Embedded;
 use crate::source::kafka::Kafka;
 use crate::source::memory::Replay;
+use crate::standby::{Held, Standby};
 use crate::status::{Loss, Positions, SourceStatus, TopicPartition};
 use crate::{Error, checkpoint, cluster, dataflow, source};
 
@@ -117,6 +118,10 @@ impl Pipeline {
         let positions = Arc::new(Positions::default());
         let layout = Layout::new(&config);
         let leads = layout.leads();
+        let stands_by = config.standby.enabled && leads;
+        if config.standby.enabled && (parts.log.is_none() || parts.durable.is_none()) {
+            return Err(Error::Config("standby.enabled needs checkpoint.enabled".to_owned()));
+        }
         let shared = Arc::new(Coordination::new(config.clock, layout.clone(), shutdown.clone()));
         let limits = limits_for(parts.limits, &operators, parts.durable.is_some());
         let settings = settings(&operators, &zones);
@@ -135,7 +140,7 @@ impl Pipeline {
             (_, Some(opening)) => Recovery::of_another(&opening),
             (Some(log), None) => {
                 let store = parts.durable.as_ref().map(|durable| &durable.store);
-                recovery::recover(log, store, &operators, limits, &settings, &names)?
+                recovery::recover(log, stands_by, store, &operators, limits, &settings, &names)?
             }
             (None, None) => Recovery::default(),
         };
@@ -152,6 +157,20 @@ impl Pipeline {
         let begun_t = recovery.begin.as_ref().map_or(0, |begin| begin.manifest.t);
         let follows = recovery.follows;
         shared.repeat(std::mem::take(&mut recovery.recorded));
+        let standby = stands_by.then(|| {
+            shared.stand_by();
+            let held = Held { batches: VecDeque::new(), limit: config.standby.max_held };
+            let (fanout, words) = crossbeam_channel::unbounded();
+            let store = parts.durable.as_ref().map(|durable| durable.store.clone());
+            let (config, log) = (config.standby.clone(), log.take().expect("checked above"));
+            let (shared, names) = (Arc::clone(&shared), Arc::clone(&names));
+            let standby = Standby { config, log, store, shared, names, last_t, fanout };
+            (standby, (held, words))
+        });
+        if !stands_by {
+            shared.lead(last_t);
+        }
+        let (standby, held) = standby.unzip();
         let sources = dataflow::open(connector.as_ref(), &shared)?;
         // Room for what one T may close at once; beyond it worker 0 waits for the fanout.
         let (out, closed) = crossbeam_channel::bounded(config.max_backlog * 2);
@@ -161,7 +180,9 @@ impl Pipeline {
         let (durability, cuts, kept_t, writer) = match parts.durable {
             Some(durable) => {
                 let workers = (layout.here.len(), layout.peers);
-                let begun = recovery.begin.as_ref().map(|begin| begin.manifest.clone());
+                // The files of what a standby began with may be gone when it leads: it writes everything anew.
+                let begun = recovery.begin.as_ref().filter(|_| !stands_by).map(|begin| begin.manifest.clone());
+                let has_files = begun.is_some();
                 let plan = |is_free, kept_t| checkpoint::Plan {
                     config: durable.config.clone(),
                     operators: operators.clone(),
@@ -178,7 +199,8 @@ impl Pipeline {
                     metrics: parts.metrics.clone(),
                     shutdown: shutdown.clone(),
                 };
-                let begun = durability(durable.config.clone(), plan, recovery.begin, recovery.begins, workers.0)?;
+                let begun =
+                    durability(durable.config.clone(), plan, recovery.begin, recovery.begins, has_files, workers.0)?;
                 (Some(begun.0), Some(begun.1), Some(begun.2), Some(begun.3))
             }
             None => (None, None, None, None),
@@ -193,7 +215,7 @@ impl Pipeline {
             queues: parts.queues,
             log,
             logged_t: last_t,
-            repeated_t: last_t,
+            standby: held,
             begin: parts.begin,
             capacity: config.broadcast,
             cuts,
@@ -205,6 +227,9 @@ impl Pipeline {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let fanout = thread("fanout", move || fanout.run(&runtime))?;
+        if let Some(standby) = standby {
+            thread("standby", move || standby.run())?;
+        }
         let writer = writer.map(|writer| thread("checkpoint", move || writer.run())).transpose()?;
         let plan = dataflow::Plan {
             config,
@@ -239,7 +264,6 @@ impl Pipeline {
             max_backlog,
             leads,
             begun_t,
-            repeated_t: last_t,
         })
     }
 }
@@ -283,6 +307,7 @@ fn durability(
     plan: impl FnOnce(Arc<AtomicBool>, Sender<T>) -> checkpoint::Plan,
     begin: Option<checkpoint::Recovered>,
     begins: bool,
+    begins_files: bool,
     workers: usize,
 ) -> Result<Begun, Error> {
     let is_free = Arc::new(AtomicBool::new(true));
@@ -294,7 +319,7 @@ fn durability(
         interval_ms: config.interval.millis(),
         all_every: config.all_every,
         is_free: Arc::clone(&is_free),
-        count: u64::from(begin.is_some()),
+        count: u64::from(begins_files),
         life: checkpoint::new_life(),
     };
     let writer = checkpoint::Writer::new(plan(is_free, tell_kept), all_shards, all_cuts)?;
@@ -433,8 +458,6 @@ pub struct Handle {
     leads: bool,
     /// T of the checkpoint that this life began with.
     begun_t: T,
-    /// The last T that was on record at the start.
-    repeated_t: T,
 }
 
 impl Handle {
@@ -470,17 +493,17 @@ impl Handle {
 
     /// Whether T's on record are being repeated: the state is one that the world has seen already.
     pub fn is_repeating(&self) -> bool {
-        self.progress.borrow().t < self.repeated_t
+        self.progress.borrow().t < self.shared.repeated_t()
     }
 
     /// Whether the state is as new as anything that anybody has seen of it. Never so where worker 0 is not.
     pub fn is_current(&self) -> bool {
-        self.leads && !self.is_repeating()
+        self.leads && !self.shared.stands_by() && !self.is_repeating()
     }
 
     /// Waits until everything on record has been repeated. `false` when the pipeline ends before.
     pub async fn await_live(&self) -> bool {
-        let repeated_t = self.repeated_t;
+        let repeated_t = self.shared.repeated_t();
         self.wait_for(|progress| progress.t >= repeated_t).await
     }
 
@@ -502,8 +525,11 @@ impl Handle {
             (ServiceState::Down, "a worker died".to_owned())
         } else if self.ended.borrow().is_some() {
             (ServiceState::Down, "stopped".to_owned())
+        } else if self.shared.stands_by() {
+            (ServiceState::Degraded, format!("standing by at T {}: another instance leads", progress.t))
         } else if self.is_repeating() {
-            (ServiceState::Down, format!("repeating what is on record: T {} of {}", progress.t, self.repeated_t))
+            let repeated_t = self.shared.repeated_t();
+            (ServiceState::Down, format!("repeating what is on record: T {} of {repeated_t}", progress.t))
         } else if !self.leads {
             (ServiceState::Up, format!("a part of the group's, {staged} rows staged: T closes in process 0"))
         } else if backlog >= self.max_backlog {

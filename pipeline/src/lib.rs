@@ -28,6 +28,7 @@ mod recovery;
 mod save;
 pub mod shutdown;
 pub mod source;
+pub mod standby;
 pub mod status;
 pub mod telemetry;
 mod wake;

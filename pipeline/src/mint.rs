@@ -156,6 +156,9 @@ impl Minter {
             self.activator.activate();
             return;
         }
+        if self.shared.stands_by() {
+            return;
+        }
         let now = now();
         let Some((due, clock_ms)) = self.due(now) else { return };
         if now < due {

@@ -53,16 +53,26 @@ impl Recovery {
     }
 }
 
-/// Takes over and reads.
+/// A T on record, as it is announced.
+pub(crate) fn recorded(binding: &Binding, names: &Names) -> Announced {
+    let upto = binding.offsets.iter().filter_map(|(id, offset)| {
+        let (topic, partition) = names.partition_name(*id)?;
+        Some((topic, partition, *offset))
+    });
+    Announced { t: binding.t, binds: Binds::Recorded(upto.collect()), barrier: None, leads: false }
+}
+
+/// Reads, and takes over unless it is to stand by.
 pub(crate) fn recover(
     log: &mut dyn Log,
+    stands_by: bool,
     store: Option<&Store>,
     operators: &operators::Config,
     limits: model::snapshot::Limits,
     settings: &str,
     names: &Arc<Names>,
 ) -> Result<Recovery, Error> {
-    let bindings = log.take_over(0)?;
+    let bindings = if stands_by { log.follow()? } else { log.take_over(0)? };
     let begin = match store {
         Some(store) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -101,18 +111,17 @@ pub(crate) fn recover(
         recorded.push(Announced { t: from, binds: Binds::Saved, barrier: None, leads: false });
     }
     for binding in &bindings {
-        let upto = binding.offsets.iter().filter_map(|(id, offset)| {
-            let (topic, partition) = names.partition_name(*id)?;
-            Some((topic, partition, *offset))
-        });
-        let upto: Arc<[(Arc<str>, i32, i64)]> = upto.collect();
-        reach.extend(upto.iter().map(|(topic, partition, offset)| ((Arc::clone(topic), *partition), *offset)));
-        recorded.push(Announced { t: binding.t, binds: Binds::Recorded(upto), barrier: None, leads: false });
+        let announced = self::recorded(binding, names);
+        if let Binds::Recorded(upto) = &announced.binds {
+            reach.extend(upto.iter().map(|(topic, partition, offset)| ((Arc::clone(topic), *partition), *offset)));
+        }
+        recorded.push(announced);
     }
-    if let Some(last) = recorded.last_mut() {
+    if let Some(last) = recorded.last_mut().filter(|_| !stands_by) {
         last.leads = true;
     }
-    Ok(Recovery { begins: begin.is_some(), follows: !recorded.is_empty(), begin, recorded, last_t, start, reach })
+    let follows = stands_by || !recorded.is_empty();
+    Ok(Recovery { begins: begin.is_some(), follows, begin, recorded, last_t, start, reach })
 }
 
 /// Every T once. A group whose writing was not answered is written again, so it may stand there twice.

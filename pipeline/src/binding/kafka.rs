@@ -23,6 +23,7 @@ use crate::Error;
 use crate::config;
 use crate::shutdown::Shutdown;
 
+const READING: &str = "read the log of bindings";
 const VERSION: u32 = 1;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
@@ -49,6 +50,8 @@ pub struct Kafka {
     /// Last T and offset of the groups in the log, for trimming.
     groups: VecDeque<(T, i64)>,
     trimmed: i64,
+    /// Reads what the leading instance appends.
+    following: Option<BaseConsumer<Quiet>>,
     shutdown: Shutdown,
     runtime: tokio::runtime::Runtime,
 }
@@ -72,6 +75,7 @@ impl Kafka {
             producer,
             groups: VecDeque::new(),
             trimmed: 0,
+            following: None,
             shutdown: shutdown.clone(),
             runtime,
         })
@@ -114,8 +118,8 @@ impl Kafka {
         })
     }
 
-    /// Every group in the log, with its offset.
-    fn read(&self) -> Result<Vec<(i64, Group)>, Error> {
+    /// A consumer that stands before the first group that was not read yet.
+    fn reader(&self) -> Result<BaseConsumer<Quiet>, Error> {
         let mut settings = client(&self.section, "bindings-reader");
         settings
             .set("group.id", format!("{}-bindings", self.section.prefix))
@@ -123,29 +127,58 @@ impl Kafka {
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "10");
-        let failed = || Error::kafka("read the log of bindings");
+        let failed = || Error::kafka(READING);
         let consumer: BaseConsumer<Quiet> = settings.create_with_context(Quiet).map_err(failed())?;
+        let from = self.groups.back().map_or(Offset::Beginning, |(_, offset)| Offset::Offset(offset + 1));
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.topic, 0, Offset::Beginning).map_err(failed())?;
+        list.add_partition_offset(&self.topic, 0, from).map_err(failed())?;
         consumer.assign(&list).map_err(failed())?;
-        let mut groups = Vec::new();
+        Ok(consumer)
+    }
+
+    /// Every binding up to the end of the log, as it is now.
+    fn read_to_the_end(&mut self, consumer: &BaseConsumer<Quiet>) -> Result<Vec<Binding>, Error> {
+        let mut bindings = Vec::new();
         loop {
-            let message = self.persist("read the log of bindings", || match consumer.poll(TIMEOUT) {
+            let message = self.persist(READING, || match consumer.poll(TIMEOUT) {
                 None => Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
                 Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
                 Some(Err(error)) => Err(error),
                 Some(Ok(message)) => Ok(Some(message)),
             })?;
-            let Some(message) = message else { return Ok(groups) };
-            let (offset, bytes) = (message.offset(), message.payload().unwrap_or_default());
-            let group: Group = serde_json::from_slice(bytes)
-                .map_err(|error| Error::Checkpoint(format!("binding at offset {offset} of {}: {error}", self.topic)))?;
-            if group.v > VERSION {
-                let v = group.v;
-                return Err(Error::Checkpoint(format!("bindings of form {v} in {}: run a newer program", self.topic)));
-            }
-            groups.push((offset, group));
+            let Some(message) = message else { return Ok(bindings) };
+            self.take_in(&message, &mut bindings)?;
         }
+    }
+
+    /// What has come since, without waiting.
+    fn read_on(&mut self, consumer: &BaseConsumer<Quiet>) -> Result<Vec<Binding>, Error> {
+        let mut bindings = Vec::new();
+        while let Some(polled) = consumer.poll(Duration::ZERO) {
+            match polled {
+                Ok(message) => self.take_in(&message, &mut bindings)?,
+                Err(KafkaError::PartitionEOF(_)) => {}
+                // librdkafka goes on by itself.
+                Err(error) if is_transient(&error) => tracing::debug!(%error, READING),
+                Err(error) => return Err(Error::kafka(READING)(error)),
+            }
+        }
+        Ok(bindings)
+    }
+
+    fn take_in(&mut self, message: &impl Message, bindings: &mut Vec<Binding>) -> Result<(), Error> {
+        let (offset, bytes) = (message.offset(), message.payload().unwrap_or_default());
+        let group: Group = serde_json::from_slice(bytes)
+            .map_err(|error| Error::Checkpoint(format!("binding at offset {offset} of {}: {error}", self.topic)))?;
+        if group.v > VERSION {
+            let v = group.v;
+            return Err(Error::Checkpoint(format!("bindings of form {v} in {}: run a newer program", self.topic)));
+        }
+        self.groups.extend(group.bindings.last().map(|last| (last.t, offset)));
+        for named in group.bindings {
+            bindings.push(self.binding(named)?);
+        }
+        Ok(())
     }
 
     fn binding(&self, named: Named) -> Result<Binding, Error> {
@@ -190,18 +223,31 @@ impl Kafka {
 }
 
 impl Log for Kafka {
+    fn follow(&mut self) -> Result<Vec<Binding>, Error> {
+        let (consumer, bindings) = match self.following.take() {
+            Some(consumer) => {
+                let bindings = self.read_on(&consumer)?;
+                (consumer, bindings)
+            }
+            None => {
+                self.create_topic()?;
+                let consumer = self.reader()?;
+                let bindings = self.read_to_the_end(&consumer)?;
+                (consumer, bindings)
+            }
+        };
+        self.following = Some(consumer);
+        Ok(bindings)
+    }
+
     fn take_over(&mut self, from: T) -> Result<Vec<Binding>, Error> {
         self.create_topic()?;
         self.persist("take the pipeline over", || self.producer.init_transactions(TIMEOUT))?;
-        let mut bindings = Vec::new();
-        for (offset, group) in self.read()? {
-            self.groups.extend(group.bindings.last().map(|last| (last.t, offset)));
-            for named in group.bindings {
-                let binding = self.binding(named)?;
-                bindings.extend((binding.t > from).then_some(binding));
-            }
-        }
-        Ok(bindings)
+        // A consumer that has been at the end before does not say so again: another one does.
+        self.following = None;
+        let consumer = self.reader()?;
+        let bindings = self.read_to_the_end(&consumer)?;
+        Ok(bindings.into_iter().filter(|binding| binding.t > from).collect())
     }
 
     fn append(&mut self, bindings: &[Binding]) -> Result<(), Error> {

@@ -25,12 +25,14 @@ struct Shared {
 pub struct Memory {
     shared: Arc<Mutex<Shared>>,
     epoch: u64,
+    /// The last T that `follow` returned.
+    followed_t: T,
 }
 
 impl Clone for Memory {
     /// Another instance's way to the same log.
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), epoch: 0 }
+        Self { shared: Arc::clone(&self.shared), epoch: 0, followed_t: 0 }
     }
 }
 
@@ -47,6 +49,14 @@ impl Memory {
 }
 
 impl Log for Memory {
+    fn follow(&mut self) -> Result<Vec<Binding>, Error> {
+        let shared = self.shared.lock();
+        let from = self.followed_t.max(shared.trimmed_t);
+        let new: Vec<Binding> = shared.bindings.iter().filter(|binding| binding.t > from).cloned().collect();
+        self.followed_t = new.last().map_or(from, |last| last.t);
+        Ok(new)
+    }
+
     fn take_over(&mut self, from: T) -> Result<Vec<Binding>, Error> {
         let mut shared = self.shared.lock();
         shared.epoch += 1;

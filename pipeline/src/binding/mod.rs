@@ -29,8 +29,11 @@ pub struct Binding {
     pub offsets: BTreeMap<PartitionId, i64>,
 }
 
-/// Where bindings are kept. The order of calls: `follow` until there are no more, then `append`.
+/// Where bindings are kept. The order of calls: `follow` as often as one likes, `take_over`, then `append`.
 pub trait Log: Send {
+    /// What whoever leads has appended since the last call; at the first, all there is. Takes nothing over.
+    fn follow(&mut self) -> Result<Vec<Binding>, Error>;
+
     /// Takes the log over: from now on no other instance can append. Returns every binding after `from`.
     fn take_over(&mut self, from: T) -> Result<Vec<Binding>, Error>;
 

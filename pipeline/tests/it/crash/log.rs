@@ -70,6 +70,10 @@ impl FusedLog {
 }
 
 impl Log for FusedLog {
+    fn follow(&mut self) -> Result<Vec<Binding>, Error> {
+        self.log.follow()
+    }
+
     fn take_over(&mut self, from: T) -> Result<Vec<Binding>, Error> {
         self.log.take_over(from)
     }
