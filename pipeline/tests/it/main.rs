@@ -6,5 +6,6 @@ mod crash;
 mod embedded;
 mod ends;
 mod sameness;
+mod standby;
 mod support;
 mod time_moves;
