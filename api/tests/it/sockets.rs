@@ -1,7 +1,7 @@
 //! The WebSocket as clients use it: greeting, snapshot, whole moments, resume, subscriptions, slow clients, many.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{SinkExt, StreamExt};
 use model::humane::Span;
@@ -290,15 +290,17 @@ async fn what_it_does_not_understand_is_an_error_and_no_disconnect() {
 #[tokio::test]
 async fn heartbeats_go_out_and_the_silent_are_let_go() {
     let websocket = api::WebSocket {
-        heartbeat: Span::from_millis(20),
-        idle_timeout: Span::from_millis(100),
+        heartbeat: Span::from_millis(50),
+        // A busy machine may leave the client without a turn for a while.
+        idle_timeout: Span::from_millis(1_500),
         ..api::WebSocket::default()
     };
+    let idle = websocket.idle_timeout.0;
     let world = World::with(api::Config { websocket, ..config() }).await;
     let mut polite = connect(&world, "/ws/market/pjm").await;
-    let (mut heartbeats, mut pings) = (0, 0);
+    let (mut heartbeats, mut pings, started) = (0, 0, Instant::now());
     // Reading answers pings, and so the socket lives well past the idle timeout.
-    while heartbeats < 15 || pings < 15 {
+    while heartbeats < 15 || pings < 15 || started.elapsed() < idle * 2 {
         match polite.frame().await.expect("an open socket") {
             Message::Text(text) if text.contains("heartbeat") => heartbeats += 1,
             Message::Ping(_) => pings += 1,

@@ -8,7 +8,8 @@
 //!
 //! A transaction that is open for longer than the broker allows is ended by the broker, and its producer is refused in
 //! the same words as one whose place was taken. The first is recognised by its age: then the newest marker tells
-//! whether somebody else has written. The second is final.
+//! whether somebody else has written. So it is asked after a fence, too: only one who has written since is a successor, and
+//! then it is final. A zombie that wakes in the middle of `init_transactions` fences, writes nothing, and is fenced again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -132,12 +133,23 @@ impl Desk {
         let fenced = is_fenced(&error) || session.producer.client().fatal_error().is_some_and(|(code, _)| fences(code));
         let age = session.open.map_or(Duration::ZERO, |since| since.elapsed());
         self.session = None;
-        if fenced && age < TRANSACTION {
+        if fenced && age < TRANSACTION && self.is_succeeded() {
             self.fenced = true;
             return self.refused();
         }
         tracing::warn!(%error, fatal = ?fatal, "the changelog's producer is made anew");
         error
+    }
+
+    /// Whether the one that fenced us has written since. One that has not may be an older instance, stopped in the middle
+    /// of taking over and woken now: it finds its work done and ends, and must not have ended us.
+    fn is_succeeded(&self) -> bool {
+        let last_t = self.last.as_ref().map_or(0, |last| last.t);
+        match marker::newest(&self.config) {
+            Ok(newest) => newest.is_some_and(|newest| newest.marker.t > last_t && newest.marker.by != self.by),
+            // Asked again before the next taking over.
+            Err(_) => false,
+        }
     }
 
     fn refused(&self) -> Error {
