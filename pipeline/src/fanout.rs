@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::shutdown::GRACE;
 use crate::standby::{Held, Word};
 
-/// How often the lag is measured when nothing closes.
+/// How often the lag is measured, and the log asked whether this instance still leads, when nothing closes.
 const QUIET: Duration = Duration::from_secs(1);
 /// The most batches that are bound in one go.
 const GROUP: usize = 256;
@@ -140,9 +140,12 @@ impl Fanout {
         loop {
             let first = match self.closed.recv_timeout(QUIET) {
                 Ok(closed) => closed,
-                // Time goes on while nothing closes: let the metric say so.
+                // Time goes on while nothing closes: let the metric say so, and those who wait for our end.
                 Err(RecvTimeoutError::Timeout) => {
                     self.measure_lag(progress.t);
+                    if let Some(Err(error)) = self.log.as_mut().map(|log| log.live()) {
+                        return self.give_in(error);
+                    }
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -150,10 +153,7 @@ impl Fanout {
             let group: Vec<Closed> = std::iter::once(first).chain(self.closed.try_iter().take(GROUP)).collect();
             runtime.block_on(self.listen());
             if let Err(error) = self.log(&group) {
-                // What is not in the log was never said. The workers must not wait for us.
-                self.shared.fail();
-                while self.closed.recv().is_ok() {}
-                return Err(error);
+                return self.give_in(error);
             }
             for closed in group {
                 if closed.binding.t <= self.shared.repeated_t() {
@@ -175,6 +175,13 @@ impl Fanout {
                 self.metrics.backlog.set(i64::try_from(self.shared.backlog()).unwrap_or(i64::MAX));
             }
         }
+    }
+
+    /// The log gave up. What is not in it was never said. The workers must not wait for us.
+    fn give_in(&self, error: Error) -> Result<(), Error> {
+        self.shared.fail();
+        while self.closed.recv().is_ok() {}
+        Err(error)
     }
 
     /// A standby hears what it need not hold any more, and when it is to lead. While it holds all it may, it waits here.

@@ -139,8 +139,7 @@ impl Pipeline {
         let mut recovery = match (log.as_deref_mut(), opening) {
             (_, Some(opening)) => Recovery::of_another(&opening),
             (Some(log), None) => {
-                let store = parts.durable.as_ref().map(|durable| &durable.store);
-                recovery::recover(log, stands_by, store, &operators, limits, &settings, &names)?
+                recovery::recover(log, stands_by, parts.durable.as_ref(), &operators, limits, &settings, &names)?
             }
             (None, None) => Recovery::default(),
         };
@@ -155,6 +154,7 @@ impl Pipeline {
             recovery.start.iter().map(|((topic, partition), offset)| (PartitionId::new(topic, *partition), *offset));
         let (bound, last_t) = (bound.collect(), recovery.last_t);
         let begun_t = recovery.begin.as_ref().map_or(0, |begin| begin.manifest.t);
+        parts.metrics.checkpoint_t.set(i64::try_from(begun_t).unwrap_or(i64::MAX));
         let follows = recovery.follows;
         shared.repeat(std::mem::take(&mut recovery.recorded));
         let standby = stands_by.then(|| {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1 take over   the log's older instance is fenced: what it has written by now is all there will ever be
-//! 2 load        the newest checkpoint that is whole, at T = C
+//! 2 load        the newest checkpoint that is whole and `resume_window` before the end of the record, at T = C
 //! 3 repeat      C (what was saved), then every T on record after C, each with the offsets that it binds
 //! 4 go on       T's of our own, after the last on record
 //! ```
@@ -16,8 +16,9 @@ use model::{Names, T};
 
 use crate::Error;
 use crate::binding::{Binding, Log};
-use crate::checkpoint::{self, Recovered, Store};
+use crate::checkpoint::{self, Recovered};
 use crate::cluster::Opening;
+use crate::handle::Durable;
 use crate::mint::{Announced, Binds};
 use crate::status::TopicPartition;
 
@@ -66,20 +67,29 @@ pub(crate) fn recorded(binding: &Binding, names: &Names) -> Announced {
 pub(crate) fn recover(
     log: &mut dyn Log,
     stands_by: bool,
-    store: Option<&Store>,
+    durable: Option<&Durable>,
     operators: &operators::Config,
     limits: model::snapshot::Limits,
     settings: &str,
     names: &Arc<Names>,
 ) -> Result<Recovery, Error> {
-    let bindings = if stands_by { log.follow()? } else { log.take_over(0)? };
-    let begin = match store {
-        Some(store) => {
+    let bindings = if stands_by { log.follow()?.unwrap_or_default() } else { log.take_over(0)? };
+    let complete_after = log.complete_after();
+    let begin = match durable {
+        Some(Durable { config, store, .. }) => {
+            let window_ms = config.resume_window.millis();
+            let settled_t = bindings.last().map_or(T::MAX, |last| last.t.saturating_sub(window_ms));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(checkpoint::newest(store, operators, limits, names))?
+            runtime.block_on(checkpoint::newest(store, operators, limits, names, settled_t, complete_after))?
         }
         None => None,
     };
+    if begin.is_none() && complete_after > 0 {
+        return Err(Error::Checkpoint(format!(
+            "the record begins after T {complete_after}, and there is no checkpoint to begin with: put the checkpoints back \
+             (checkpoint.root), or begin anew: another prefix (pipeline.kafka.prefix), other stores"
+        )));
+    }
     let from = begin.as_ref().map_or(0, |begin| begin.manifest.t);
     let bindings = once(bindings.into_iter().filter(|binding| binding.t > from))?;
     let last_t = bindings.last().map_or(from, |binding| binding.t);

@@ -37,7 +37,8 @@ const MANIFESTS: Duration = Duration::from_secs(2);
 pub struct Config {
     /// Whether this instance waits for another to go before it leads. Needs checkpoints.
     pub enabled: bool,
-    /// So long without a new binding, and the other is taken for gone. An instance binds at least every `idle_interval`.
+    /// So long without a word, and the other is taken for gone. An instance binds at least every `idle_interval`, and
+    /// says once a second that it lives when there is nothing to bind.
     pub patience: Span,
     /// Batches held back before the standby lets the other get ahead.
     pub max_held: usize,
@@ -89,8 +90,7 @@ impl Standby {
         let (mut heard, mut asked, mut written_t) = (now(), now(), 0);
         tracing::info!(last_t = self.last_t, "standing by");
         while !self.shared.shutdown.is_stopping() {
-            let new = self.log.follow()?;
-            if !new.is_empty() {
+            if let Some(new) = self.log.follow()? {
                 heard = now();
                 self.announce(new);
             }

@@ -9,6 +9,7 @@ use prometheus::{Histogram, core::Collector};
 #[derive(Clone, Debug)]
 pub struct Metrics {
     acked_lag_seconds: GaugeVec,
+    acked_t: IntGaugeVec,
     queue_rows: IntGaugeVec,
     queue_limit_rows: IntGaugeVec,
     up: IntGaugeVec,
@@ -29,6 +30,7 @@ impl Metrics {
                     &["sink"],
                 )?,
             )?,
+            acked_t: gauge(registry, "optibid_sinks_acked_t", "T up to which everything is safely written")?,
             queue_rows: gauge(registry, "optibid_sinks_queue_rows", "rows waiting or being written")?,
             queue_limit_rows: gauge(registry, "optibid_sinks_queue_limit_rows", "rows at which the source is slowed")?,
             up: gauge(registry, "optibid_sinks_up", "1 when the last attempt succeeded")?,
@@ -59,6 +61,7 @@ impl Metrics {
     pub(crate) fn of(&self, sink: &str) -> SinkMetrics {
         SinkMetrics {
             acked_lag_seconds: self.acked_lag_seconds.with_label_values(&[sink]),
+            acked_t: self.acked_t.with_label_values(&[sink]),
             queue_rows: self.queue_rows.with_label_values(&[sink]),
             queue_limit_rows: self.queue_limit_rows.with_label_values(&[sink]),
             up: self.up.with_label_values(&[sink]),
@@ -75,6 +78,7 @@ impl Metrics {
 #[derive(Debug)]
 pub(crate) struct SinkMetrics {
     pub(crate) acked_lag_seconds: Gauge,
+    pub(crate) acked_t: IntGauge,
     pub(crate) queue_rows: IntGauge,
     pub(crate) queue_limit_rows: IntGauge,
     pub(crate) up: IntGauge,

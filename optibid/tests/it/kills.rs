@@ -86,11 +86,12 @@ impl Run {
 
     /// Somewhere in the middle: after a checkpoint, after so many more records, or in the middle of the repeating.
     async fn wait_for_some(&mut self, after_checkpoint: bool) {
-        let until = f64::from(self.dice.random_range(0..1_500));
+        let (until, all) = (f64::from(self.dice.random_range(0..1_500)), self.totals.ticks);
         eventually("some more records", async || {
             let t = self.program.metric("optibid_pipeline_checkpoint_t").await;
             let is_there = !after_checkpoint || t > 0.0;
-            (is_there && self.program.metric(RECEIVED).await >= until).then_some(())
+            let is_far = self.program.metric(RECEIVED).await >= until || self.program.accounted().await >= all;
+            (is_there && is_far).then_some(())
         })
         .await;
     }
@@ -158,11 +159,7 @@ impl Run {
     /// Everything is there, once.
     async fn check(mut self, expected: &BTreeMap<Key, Bar>) -> Tally {
         let (program, stores, totals) = (&self.program, &self.stores, &self.totals);
-        eventually("every record", async || {
-            let health = program.get("/health").await;
-            (health["records"]["received"].as_u64()? >= totals.ticks).then_some(())
-        })
-        .await;
+        eventually("every record", async || (program.accounted().await >= totals.ticks).then_some(())).await;
         stores.caught_up(program).await;
         stores.hold(expected).await;
         let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, open, \

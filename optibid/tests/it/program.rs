@@ -175,6 +175,20 @@ impl Program {
         value.unwrap_or(0.0)
     }
 
+    /// The T of the state it shows.
+    pub(crate) async fn published_t(&self) -> u64 {
+        let (_, text) = self.try_get("/readyz").await;
+        let body: serde_json::Value = serde_json::from_str(&text).unwrap();
+        body["t"].as_u64().unwrap_or_else(|| panic!("no t in {text}"))
+    }
+
+    /// Tick records accounted for, by all lives; 0 while it repeats what they did.
+    pub(crate) async fn accounted(&self) -> u64 {
+        let (_, text) = self.try_get("/health").await;
+        let health: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        health["records"]["received"].as_u64().unwrap_or(0)
+    }
+
     /// Waits until the dataflow has accounted for `records` tick records.
     pub(crate) async fn received(&self, records: u64) {
         eventually(&format!("{records} records"), async || {

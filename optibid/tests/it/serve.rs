@@ -79,17 +79,13 @@ async fn rows(program: &Program, query: &str, with_t: bool) -> Rows {
     rows
 }
 
-async fn t(program: &Program) -> u64 {
-    let (_, text) = program.try_get("/readyz").await;
-    serde_json::from_str::<Value>(&text).unwrap()["t"].as_u64().unwrap()
-}
-
 /// Waits until the replica is where the program is, and the program stands still.
 async fn caught_up(program: &Program, replica: &Program) {
     eventually("the replica to catch up", async || {
-        let acked = program.metric("optibid_sinks_acked_lag_seconds{sink=\"changelog\"}").await;
+        let t = program.published_t().await;
+        let acked = program.metric("optibid_sinks_acked_t{sink=\"changelog\"}").await;
         let (ready, _) = replica.try_get("/readyz").await;
-        (acked == 0.0 && ready == 200 && t(program).await == t(replica).await).then_some(())
+        (acked >= t as f64 && ready == 200 && replica.published_t().await == t).then_some(())
     })
     .await;
 }
@@ -202,14 +198,14 @@ async fn replicas_answer_as_the_program_does() {
     answers_like(&program, &early, true).await;
 
     // A client of a replica sees whole moments, from where it was on; also one that was at the program before.
-    let since = t(&late).await;
+    let since = late.published_t().await;
     let path = "/ws/prices?format=batch&channels=prices";
     let mut fresh = connect(&late, path).await;
     let mut resumed = connect(&late, &format!("{path}&since={since}")).await;
     sent += send(&mut market, RECORDS, &prefix).await.ticks;
     program.received(sent).await;
     caught_up(&program, &late).await;
-    let end = t(&late).await;
+    let end = late.published_t().await;
     let (fresh, resumed) = (moments_until(&mut fresh, end).await, moments_until(&mut resumed, end).await);
     assert!(resumed.len() > 5 && resumed[0].0 > since, "{} moments", resumed.len());
     assert_eq!(prices(&fresh), prices(&resumed));
@@ -233,7 +229,7 @@ async fn replicas_answer_as_the_program_does() {
     early.kill();
     // The replica that lives answers on.
     assert_eq!(late.try_get("/api/market/prices/latest").await.0, 200);
-    let before = t(&late).await;
+    let before = late.published_t().await;
     let mut socket = connect(&late, &format!("{path}&since={before}")).await;
     program.restart(&["pipeline.workers=2"]).await;
     early.restart(&[]).await;
@@ -245,7 +241,7 @@ async fn replicas_answer_as_the_program_does() {
     .await;
     answers_like(&program, &late, false).await;
     answers_like(&program, &early, false).await;
-    let over_the_kill = moments_until(&mut socket, t(&late).await).await;
+    let over_the_kill = moments_until(&mut socket, late.published_t().await).await;
     assert!(over_the_kill.len() > 5 && over_the_kill[0].0 > before);
 
     // The stores of the replica are those of the recomputation, and the changelog has every message once.
@@ -256,7 +252,7 @@ async fn replicas_answer_as_the_program_does() {
     no_gap_and_no_double(&server("KAFKA"), &prefix);
 
     // What clients publish goes through Kafka and comes back as a moment, at every replica.
-    let soon = chrono::DateTime::from_timestamp_millis(t(&late).await as i64 + 30_000).unwrap().to_rfc3339();
+    let soon = chrono::DateTime::from_timestamp_millis(late.published_t().await as i64 + 30_000).unwrap().to_rfc3339();
     let body = serde_json::json!({"market_zone": "PJM", "price": 1234.5, "timestamp": soon});
     let (status, text) = late.post("/api/ws/broadcast/price", &body, &[ADMIN]).await;
     assert_eq!(status, 200, "{text}");

@@ -256,6 +256,13 @@ pub(crate) async fn send_to(broker: &str, market: &mut Generator, records: u64, 
     feed::simulate(market, Some(records), &producer, &options, None, stop).await.unwrap().1
 }
 
+/// What becomes of the market's first `records`.
+pub(crate) fn totals(zones: &model::Zones, records: u64) -> Totals {
+    let (mut market, mut totals) = (market(zones), Totals::default());
+    (0..records).for_each(|_| totals.add(&market.next_message()));
+    totals
+}
+
 /// The bars of the market's first `records`.
 pub(crate) fn expected(zones: &model::Zones, records: u64) -> BTreeMap<Key, Bar> {
     let mut market = market(zones);
@@ -308,14 +315,12 @@ impl Stores {
         own.into_iter().chain(more.iter().map(|set| (*set).to_owned())).collect()
     }
 
-    /// Every store is up and has written the last T.
+    /// Every store has written what is published by now.
     pub(crate) async fn caught_up(&self, program: &Program) {
+        let t = program.published_t().await;
         eventually("all stores", async || {
-            let health = program.get("/health").await;
             for store in SINKS {
-                let rows = program.metric(&queued_rows(store)).await;
-                let service = health["services"].as_array()?.iter().find(|service| service["name"] == store)?;
-                if rows > 0.0 || service["state"] != "up" {
+                if program.metric(&format!("optibid_sinks_acked_t{{sink=\"{store}\"}}")).await < t as f64 {
                     return None;
                 }
             }

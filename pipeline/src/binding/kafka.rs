@@ -2,7 +2,9 @@
 //!
 //! * The transactional id is the pipeline's: whoever takes over first fences (the broker ends an older instance's
 //!   transaction and refuses its next), and reads only then. So what is read is all there will ever be from before.
-//! * A message is a group: `{"v":1,"bindings":[{"t":…,"offsets":{"optibid.ticks.pjm/0":17}}]}`.
+//! * A message is a group: `{"v":1,"after":…,"bindings":[{"t":…,"offsets":{"optibid.ticks.pjm/0":17}}]}`. `after` is
+//!   the T before it: the first group that is left says from where on the log is complete.
+//! * A group of none says that whoever leads lives.
 //! * A transaction that fails for a while is tried again, the same group: readers see committed groups only.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Serialize, Deserialize)]
 struct Group {
     v: u32,
+    /// The last T of the group before.
+    after: T,
     bindings: Vec<Named>,
 }
 
@@ -47,6 +51,10 @@ pub struct Kafka {
     topic: String,
     names: Arc<Names>,
     producer: FutureProducer,
+    /// The T before the first group in the log, once one was read or written.
+    complete_after: Option<T>,
+    /// The last T in the log.
+    last_t: T,
     /// Last T and offset of the groups in the log, for trimming.
     groups: VecDeque<(T, i64)>,
     trimmed: i64,
@@ -73,6 +81,8 @@ impl Kafka {
             topic,
             names: Arc::clone(names),
             producer,
+            complete_after: None,
+            last_t: 0,
             groups: VecDeque::new(),
             trimmed: 0,
             following: None,
@@ -151,19 +161,22 @@ impl Kafka {
         }
     }
 
-    /// What has come since, without waiting.
-    fn read_on(&mut self, consumer: &BaseConsumer<Quiet>) -> Result<Vec<Binding>, Error> {
-        let mut bindings = Vec::new();
+    /// What has come since, without waiting; `None` when nothing has.
+    fn read_on(&mut self, consumer: &BaseConsumer<Quiet>) -> Result<Option<Vec<Binding>>, Error> {
+        let (mut bindings, mut heard) = (Vec::new(), false);
         while let Some(polled) = consumer.poll(Duration::ZERO) {
             match polled {
-                Ok(message) => self.take_in(&message, &mut bindings)?,
+                Ok(message) => {
+                    heard = true;
+                    self.take_in(&message, &mut bindings)?;
+                }
                 Err(KafkaError::PartitionEOF(_)) => {}
                 // librdkafka goes on by itself.
                 Err(error) if is_transient(&error) => tracing::debug!(%error, READING),
                 Err(error) => return Err(Error::kafka(READING)(error)),
             }
         }
-        Ok(bindings)
+        Ok(heard.then_some(bindings))
     }
 
     fn take_in(&mut self, message: &impl Message, bindings: &mut Vec<Binding>) -> Result<(), Error> {
@@ -174,7 +187,11 @@ impl Kafka {
             let v = group.v;
             return Err(Error::Checkpoint(format!("bindings of form {v} in {}: run a newer program", self.topic)));
         }
-        self.groups.extend(group.bindings.last().map(|last| (last.t, offset)));
+        self.complete_after.get_or_insert(group.after);
+        if let Some(last) = group.bindings.last() {
+            self.last_t = last.t;
+            self.groups.push_back((last.t, offset));
+        }
         for named in group.bindings {
             bindings.push(self.binding(named)?);
         }
@@ -204,6 +221,19 @@ impl Kafka {
         Named { t: binding.t, offsets: offsets.collect() }
     }
 
+    /// Writes a group until it is written; its offset.
+    fn write(&self, bindings: &[Binding]) -> Result<i64, Error> {
+        let after = self.last_t;
+        let group = Group { v: VERSION, after, bindings: bindings.iter().map(|binding| self.named(binding)).collect() };
+        let bytes = serde_json::to_vec(&group).expect("bindings have string keys and whole numbers only");
+        self.persist("write bindings", || {
+            self.commit(&bytes).inspect_err(|_| {
+                // Whatever became of it, the next attempt begins anew. An abort that fails shows there.
+                let _ = self.producer.abort_transaction(TIMEOUT);
+            })
+        })
+    }
+
     /// One group in one transaction.
     fn commit(&self, bytes: &[u8]) -> Result<i64, KafkaError> {
         self.producer.begin_transaction()?;
@@ -223,7 +253,7 @@ impl Kafka {
 }
 
 impl Log for Kafka {
-    fn follow(&mut self) -> Result<Vec<Binding>, Error> {
+    fn follow(&mut self) -> Result<Option<Vec<Binding>>, Error> {
         let (consumer, bindings) = match self.following.take() {
             Some(consumer) => {
                 let bindings = self.read_on(&consumer)?;
@@ -233,7 +263,7 @@ impl Log for Kafka {
                 self.create_topic()?;
                 let consumer = self.reader()?;
                 let bindings = self.read_to_the_end(&consumer)?;
-                (consumer, bindings)
+                (consumer, Some(bindings))
             }
         };
         self.following = Some(consumer);
@@ -250,25 +280,28 @@ impl Log for Kafka {
         Ok(bindings.into_iter().filter(|binding| binding.t > from).collect())
     }
 
+    fn complete_after(&self) -> T {
+        self.complete_after.unwrap_or(0)
+    }
+
     fn append(&mut self, bindings: &[Binding]) -> Result<(), Error> {
         let Some(last_t) = bindings.last().map(|last| last.t) else { return Ok(()) };
-        let group = Group { v: VERSION, bindings: bindings.iter().map(|binding| self.named(binding)).collect() };
-        let bytes = serde_json::to_vec(&group).expect("bindings have string keys and whole numbers only");
-        let offset = self.persist("write bindings", || {
-            self.commit(&bytes).inspect_err(|_| {
-                // Whatever became of it, the next attempt begins anew. An abort that fails shows there.
-                let _ = self.producer.abort_transaction(TIMEOUT);
-            })
-        })?;
+        let offset = self.write(bindings)?;
+        self.last_t = last_t;
         if offset >= 0 {
             self.groups.push_back((last_t, offset));
         }
         Ok(())
     }
 
+    fn live(&mut self) -> Result<(), Error> {
+        self.write(&[]).map(drop)
+    }
+
     fn trim(&mut self, t: T) -> Result<(), Error> {
         let mut before = None;
-        while self.groups.front().is_some_and(|(last_t, _)| *last_t <= t) {
+        // The last one stays: an empty log says nothing of what it has lost.
+        while self.groups.len() > 1 && self.groups.front().is_some_and(|(last_t, _)| *last_t <= t) {
             before = self.groups.pop_front().map(|(_, offset)| offset + 1);
         }
         let Some(before) = before.filter(|before| *before > self.trimmed) else { return Ok(()) };

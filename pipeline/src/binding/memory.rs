@@ -18,6 +18,8 @@ struct Shared {
     trimmed_t: T,
     /// Counts the instances that took over.
     epoch: u64,
+    /// Times that somebody said that it lives.
+    beats: u64,
 }
 
 /// One instance's way to the log.
@@ -27,12 +29,13 @@ pub struct Memory {
     epoch: u64,
     /// The last T that `follow` returned.
     followed_t: T,
+    followed_beats: u64,
 }
 
 impl Clone for Memory {
     /// Another instance's way to the same log.
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), epoch: 0, followed_t: 0 }
+        Self { shared: Arc::clone(&self.shared), epoch: 0, followed_t: 0, followed_beats: 0 }
     }
 }
 
@@ -49,12 +52,14 @@ impl Memory {
 }
 
 impl Log for Memory {
-    fn follow(&mut self) -> Result<Vec<Binding>, Error> {
+    fn follow(&mut self) -> Result<Option<Vec<Binding>>, Error> {
         let shared = self.shared.lock();
         let from = self.followed_t.max(shared.trimmed_t);
         let new: Vec<Binding> = shared.bindings.iter().filter(|binding| binding.t > from).cloned().collect();
         self.followed_t = new.last().map_or(from, |last| last.t);
-        Ok(new)
+        let heard = !new.is_empty() || shared.beats > self.followed_beats;
+        self.followed_beats = shared.beats;
+        Ok(heard.then_some(new))
     }
 
     fn take_over(&mut self, from: T) -> Result<Vec<Binding>, Error> {
@@ -65,12 +70,22 @@ impl Log for Memory {
         Ok(shared.bindings.iter().filter(|binding| binding.t > from).cloned().collect())
     }
 
+    fn complete_after(&self) -> T {
+        self.shared.lock().trimmed_t
+    }
+
     fn append(&mut self, bindings: &[Binding]) -> Result<(), Error> {
         let mut shared = self.shared.lock();
         if shared.epoch != self.epoch {
             return Err(Error::TakenOver);
         }
         shared.bindings.extend_from_slice(bindings);
+        Ok(())
+    }
+
+    fn live(&mut self) -> Result<(), Error> {
+        self.append(&[])?;
+        self.shared.lock().beats += 1;
         Ok(())
     }
 

@@ -31,14 +31,21 @@ pub struct Binding {
 
 /// Where bindings are kept. The order of calls: `follow` as often as one likes, `take_over`, then `append`.
 pub trait Log: Send {
-    /// What whoever leads has appended since the last call; at the first, all there is. Takes nothing over.
-    fn follow(&mut self) -> Result<Vec<Binding>, Error>;
+    /// What whoever leads has appended since the last call; at the first, all there is. `None` when nothing was heard of
+    /// it, neither a binding nor that it lives. Takes nothing over.
+    fn follow(&mut self) -> Result<Option<Vec<Binding>>, Error>;
 
     /// Takes the log over: from now on no other instance can append. Returns every binding after `from`.
     fn take_over(&mut self, from: T) -> Result<Vec<Binding>, Error>;
 
+    /// Of what was read: every binding after this T is there. Those up to it are trimmed away or lost; 0 when none ever was.
+    fn complete_after(&self) -> T;
+
     /// Appends bindings, oldest first. Durable when it returns.
     fn append(&mut self, bindings: &[Binding]) -> Result<(), Error>;
+
+    /// Says that this instance lives though it has nothing to append, and so finds out whether another has taken over.
+    fn live(&mut self) -> Result<(), Error>;
 
     /// Bindings up to `t` will not be asked for again.
     fn trim(&mut self, t: T) -> Result<(), Error>;

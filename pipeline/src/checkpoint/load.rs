@@ -72,18 +72,34 @@ impl Recovered {
     }
 }
 
-/// The newest checkpoint that is whole; `None` when there is none at all. One that is damaged is named in the log and
-/// passed over; if none is whole that is an error, for the numbers cannot be made again silently.
+/// The checkpoint to begin with, `None` when there is none at all: the newest that is whole, or the one before it if the
+/// newest is after `settled_t`. One that is damaged is named in the log and passed over, and so is one from before
+/// `complete_after`, where the record begins; if none is left that is an error, for the numbers cannot be made again
+/// silently.
 pub async fn newest(
     store: &Store,
     operators: &operators::Config,
     limits: model::snapshot::Limits,
     names: &Arc<Names>,
+    settled_t: T,
+    complete_after: T,
 ) -> Result<Option<Recovered>, Error> {
-    let all = list(store).await?;
+    let mut all = list(store).await?;
+    // Not further back than one: a zombie may remove what is older (`trim`).
+    if let [newest, before, ..] = &mut all[..]
+        && newest.t > settled_t
+        && newest.manifest.is_ok()
+        && before.manifest.is_ok()
+        && before.t >= complete_after
+    {
+        std::mem::swap(newest, before);
+    }
     let mut last_wrong = None;
     for Checkpoint { t, manifest } in all {
         let loaded = match manifest {
+            Ok(_) if t < complete_after => {
+                Err(format!("the moments up to {complete_after} are not on record any more"))
+            }
             Ok(manifest) => load(store, manifest, operators, limits).await,
             Err(wrong) => Err(wrong),
         };
@@ -97,7 +113,7 @@ pub async fn newest(
                 return Err(Error::Checkpoint(format!("checkpoint {t}: {wrong}")));
             }
             Err(wrong) => {
-                tracing::error!(t, "checkpoint is not whole and is passed over: {wrong}");
+                tracing::error!(t, "checkpoint cannot be used and is passed over: {wrong}");
                 last_wrong = Some((t, wrong));
             }
         }

@@ -51,7 +51,11 @@ pub struct Config {
     pub root: String,
     /// Time between two checkpoints, in T.
     pub interval: Span,
-    /// Checkpoints kept. At least 2: an instance that was taken over may still complete one.
+    /// When the newest checkpoint is closer than this to the end of the record, in T, a restart begins with the one before:
+    /// clients of the WebSocket resume over a restart with what is repeated.
+    pub resume_window: Span,
+    /// Checkpoints kept. At least 3: a restart begins with the newest or the one before, and an instance that was taken
+    /// over may still complete one.
     pub keep: usize,
     /// Every so many checkpoints everything is written, so that a restart has few files to read.
     pub all_every: u64,
@@ -65,6 +69,7 @@ impl Default for Config {
             enabled: false,
             root: String::new(),
             interval: Span::from_millis(60_000),
+            resume_window: Span::from_millis(10_000),
             keep: 3,
             all_every: 32,
             bar_files: 24,
@@ -82,9 +87,9 @@ impl Config {
                 "checkpoint.interval must be a multiple of operators.correlations.refresh ({refresh_ms} ms)"
             )));
         }
-        if self.keep < 2 || self.all_every == 0 || self.bar_files < 2 {
+        if self.keep < 3 || self.all_every == 0 || self.bar_files < 2 {
             return Err(Error::Config(
-                "checkpoint.keep and checkpoint.bar_files must be at least 2, checkpoint.all_every at least 1"
+                "checkpoint.keep must be at least 3, checkpoint.bar_files at least 2, checkpoint.all_every at least 1"
                     .to_owned(),
             ));
         }

@@ -5,8 +5,9 @@
 //!
 //! * After it was fenced a life completes at most one manifest: the one whose barrier it had bound. The next barrier
 //!   comes after that manifest, and cannot be bound any more.
-//! * So what the newer life began with is the newest or the newest but one that the older knows of. Both are kept
-//!   (`keep` is at least 2), with all their files; what neither needs, no later manifest lists.
+//! * A life begins with the newest checkpoint or the one before (`resume_window`). So what the newer life began with is
+//!   among the newest three that the older knows of. They are kept (`keep` is at least 3), with all their files; what
+//!   none of them needs, no later manifest lists.
 //! * Bindings are trimmed up to the oldest checkpoint kept, which is at most the one that the newer life began with.
 
 use std::collections::BTreeSet;

@@ -30,7 +30,7 @@ fn instance(replay: &Replay, first: &World, objects: &Arc<InMemory>, stands_by: 
     world.operators.correlations.refresh = Span::from_millis(5);
     let kept = world.kept.clone();
     let durable = Durable {
-        config: checkpoint::Config { interval: Span::from_millis(50), keep: 2, ..checkpoint::Config::default() },
+        config: checkpoint::Config { interval: Span::from_millis(50), keep: 3, ..checkpoint::Config::default() },
         store: Store { store: Arc::clone(objects) as _, root: Path::default() },
         written: Box::new(move || kept.0.lock().last().map_or(0, |batch| batch.t)),
     };

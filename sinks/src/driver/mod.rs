@@ -287,6 +287,7 @@ impl Driver {
             *acked = t.max(*acked);
             newer
         });
+        self.metrics.acked_t.set(i64::try_from(*self.shared.acked_t.borrow()).unwrap_or(i64::MAX));
     }
 
     fn time_left(&self, stop: &Stop) -> Duration {

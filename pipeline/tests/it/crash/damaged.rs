@@ -33,12 +33,23 @@ async fn objects(store: &InMemory) -> Objects {
 
 /// The T that a restart would begin with, or why it would not.
 async fn begins(objects: &Objects, work: &operators::Config) -> Result<Option<u64>, String> {
+    begins_with(objects, work, u64::MAX, 0).await
+}
+
+/// The same with a record that begins after `complete_after`, when clients resume from `settled_t` on.
+async fn begins_with(
+    objects: &Objects,
+    work: &operators::Config,
+    settled_t: u64,
+    complete_after: u64,
+) -> Result<Option<u64>, String> {
     let store = Arc::new(InMemory::new());
     for (path, bytes) in objects {
         store.put(path, PutPayload::from_bytes(bytes.clone())).await.unwrap();
     }
     let store = Store { store, root: Path::default() };
-    let found = checkpoint::newest(&store, work, model::snapshot::Limits::default(), &Arc::new(Names::default())).await;
+    let (limits, names) = (model::snapshot::Limits::default(), Arc::new(Names::default()));
+    let found = checkpoint::newest(&store, work, limits, &names, settled_t, complete_after).await;
     found.map(|recovered| recovered.map(|recovered| recovered.manifest.t)).map_err(|error| error.to_string())
 }
 
@@ -64,12 +75,19 @@ async fn a_damaged_checkpoint_is_named_and_survived_or_refused() {
     life.end(4).await.result.unwrap();
     let whole = objects(&place.objects).await;
     let manifests: Vec<&Path> = whole.keys().filter(|path| path.as_ref().contains("manifest-")).collect();
-    let [.., before, last] = manifests[..] else { panic!("two checkpoints are kept: {manifests:?}") };
+    let [.., before, last] = manifests[..] else { panic!("three checkpoints are kept: {manifests:?}") };
     let t = |path: &Path| path.filename().unwrap()["manifest-".len()..][..20].parse::<u64>().unwrap();
     let (before_t, last_t) = (t(before), t(last));
     let work = &operators::Config::default();
     assert_eq!(begins(&whole, work).await, Ok(Some(last_t)));
     assert_eq!(begins(&Objects::new(), work).await, Ok(None), "nothing at all is a first start");
+
+    // Clients that resume are given what they lack, if it is on record.
+    assert_eq!(begins_with(&whole, work, last_t, 0).await, Ok(Some(last_t)));
+    assert_eq!(begins_with(&whole, work, last_t - 1, 0).await, Ok(Some(before_t)), "the one before");
+    assert_eq!(begins_with(&whole, work, last_t - 1, before_t + 1).await, Ok(Some(last_t)));
+    let told = begins_with(&whole, work, u64::MAX, last_t + 1).await.unwrap_err();
+    assert!(told.contains("not on record any more"), "{told}");
 
     // What only the last one has, damaged or gone: the one before is taken.
     let own = format!("{last_t:020}-");

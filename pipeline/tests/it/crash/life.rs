@@ -122,7 +122,7 @@ impl Place {
         let _ = shared.set((handle.clone(), QUEUE));
         let config = checkpoint::Config {
             interval: Span::from_millis(if self.clock == Clock::Event { 20_000 } else { 5 }),
-            keep: 2,
+            keep: 3,
             all_every: 3,
             bar_files: [2, 24][dice.random_range(0..2)],
             ..checkpoint::Config::default()

@@ -70,12 +70,16 @@ impl FusedLog {
 }
 
 impl Log for FusedLog {
-    fn follow(&mut self) -> Result<Vec<Binding>, Error> {
+    fn follow(&mut self) -> Result<Option<Vec<Binding>>, Error> {
         self.log.follow()
     }
 
     fn take_over(&mut self, from: T) -> Result<Vec<Binding>, Error> {
         self.log.take_over(from)
+    }
+
+    fn complete_after(&self) -> T {
+        self.log.complete_after()
     }
 
     fn append(&mut self, bindings: &[Binding]) -> Result<(), Error> {
@@ -84,6 +88,10 @@ impl Log for FusedLog {
             Now::DoAndDie => self.log.append(bindings).and(Err(failed("killed"))),
             Now::Die => Err(failed("killed")),
         }
+    }
+
+    fn live(&mut self) -> Result<(), Error> {
+        self.log.live()
     }
 
     fn trim(&mut self, t: T) -> Result<(), Error> {
