@@ -93,6 +93,7 @@ impl Config {
             sinks.kafka.create_topics &= !embedded;
             sinks.kafka.transactions &= !embedded;
         }
+        sinks.kafka.guarded = self.checkpoint.enabled;
         sinks
     }
 }

@@ -25,6 +25,10 @@ pub struct Config {
     pub replication: i32,
     /// Whether a run is one transaction. librdkafka's mock broker has none worth the name.
     pub transactions: bool,
+    /// Whether something else ends an instance that was taken over (with checkpoints: the log of bindings), and all say the
+    /// same of each T. Then a fence here is never final: the older one may have fenced the newer, by waking late.
+    #[serde(skip)]
+    pub guarded: bool,
     /// How long what only replicas read (ticks, notices, withdrawn alerts) is kept.
     pub recent_retention: Span,
     /// Bytes of ticks that are kept, at most: replicas want the newest `snapshot.ticks` of them.
@@ -49,6 +53,7 @@ impl Default for Config {
             partitions: 1,
             replication: 1,
             transactions: true,
+            guarded: false,
             recent_retention: Span::from_millis(7 * 86_400_000),
             tick_bytes: 256 << 20,
             dead_letter_retention: Span::from_millis(30 * 86_400_000),

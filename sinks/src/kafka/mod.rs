@@ -4,7 +4,8 @@
 //! A run is one transaction: its messages and, last, a marker that says how far it reaches. A reader of committed
 //! messages sees all of it or nothing, whatever happens to this program in between. The transactional id fences: whoever
 //! takes over ends what an older instance has begun, reads how far it came, and leaves that out; so every message is
-//! there once. The older instance is refused from then on, for good. Before the first write nothing is taken over, so
+//! there once. The older instance is refused from then on, for good,
+//! unless something else ends it (`Config::guarded`). Before the first write nothing is taken over, so
 //! `check` disturbs nobody.
 //!
 //! librdkafka's calls block: they run on a thread of their own. A write that is given up goes on there; the next one

@@ -10,6 +10,9 @@
 //! the same words as one whose place was taken. The first is recognised by its age: then the newest marker tells
 //! whether somebody else has written. So it is asked after a fence, too: only one who has written since is a successor, and
 //! then it is final. A zombie that wakes in the middle of `init_transactions` fences, writes nothing, and is fenced again.
+//!
+//! That cannot tell an older instance that took over late from a newer one. Where the log of bindings can (`guarded`), both
+//! take over from each other until the log ends the older: each goes on after the newest marker, and both say the same.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,7 +96,7 @@ impl Desk {
         if is_gone(&self.gone) {
             return Err(KafkaError::Canceled.into());
         }
-        if let Some(known) = &self.last {
+        if let Some(known) = self.last.as_ref().filter(|_| !self.config.guarded) {
             // Not the first time: whoever came after us must not be thrown out by our coming back.
             let newest = marker::newest(&self.config)?.map(|placed| placed.marker);
             if newest.is_some_and(|newest| newest.t > known.t && newest.by != self.by) {
@@ -133,7 +136,7 @@ impl Desk {
         let fenced = is_fenced(&error) || session.producer.client().fatal_error().is_some_and(|(code, _)| fences(code));
         let age = session.open.map_or(Duration::ZERO, |since| since.elapsed());
         self.session = None;
-        if fenced && age < TRANSACTION && self.is_succeeded() {
+        if fenced && !self.config.guarded && age < TRANSACTION && self.is_succeeded() {
             self.fenced = true;
             return self.refused();
         }

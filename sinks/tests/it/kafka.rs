@@ -25,7 +25,7 @@ struct Record {
     header_names: Vec<String>,
 }
 
-fn config(prefix: &str) -> Config {
+pub(crate) fn config(prefix: &str) -> Config {
     Config {
         enabled: true,
         bootstrap_servers: server::address("KAFKA"),
@@ -100,6 +100,16 @@ fn markers(servers: &str, prefix: &str) -> Vec<u64> {
         read(servers, &format!("{prefix}.changelog.moments")).into_iter().map(|record| record.t).collect();
     assert!(markers.is_sorted_by(|a, b| a < b), "{markers:?}");
     markers
+}
+
+/// The changelog holds what one instance alone would have written, each message once, in order.
+pub(crate) async fn assert_said_once(prefix: String, run: &Run) {
+    assert_holds(server::address("KAFKA"), prefix.clone(), run).await;
+    blocking(move |servers| {
+        count_once(servers, &prefix);
+        markers(servers, &prefix);
+    })
+    .await;
 }
 
 /// What compaction leaves: key → newest value, without tombstones.

@@ -7,14 +7,15 @@ use model::Batch;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use sinks::Sink;
+use sinks::{Error, Sink};
 use sinks::clickhouse::ClickHouse;
 use sinks::history::History;
+use sinks::kafka::Kafka;
 use sinks::postgres::Postgres;
 use sinks::redis::Redis;
 
 use crate::run::{self, Run};
-use crate::{clickhouse, history, postgres, redis, server};
+use crate::{clickhouse, history, kafka, postgres, redis, server};
 
 /// Writes the run through both at random, now and then at the same time; the old one lags, and ends somewhere or at
 /// last.
@@ -92,6 +93,38 @@ async fn clickhouse_keeps_the_newest() {
     clickhouse::assert_stands(&client, &run).await;
     clickhouse::assert_passed(&client, &run).await;
     assert_eq!(current.held_t().await.unwrap(), Some(run.last_t()));
+}
+
+/// Tries again whatever fails, as the driver does.
+struct Insists(Kafka);
+
+#[async_trait::async_trait]
+impl Sink for Insists {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    async fn check(&mut self) -> Result<(), Error> {
+        self.0.check().await
+    }
+
+    async fn write(&mut self, batches: &[Arc<Batch>]) -> Result<(), Error> {
+        while let Err(error) = self.0.write(batches).await {
+            assert!(error.is_transient(), "{error}");
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_changelog_says_everything_once() {
+    let (prefix, run) = (server::unique("zombie"), run::random(89, 40));
+    let config = sinks::kafka::Config { guarded: true, ..kafka::config(&prefix) };
+    let mut sinks = [(); 2].map(|()| Insists(Kafka::new(config.clone(), run.context.clone()).unwrap()));
+    let [current, zombie] = &mut sinks;
+    current.check().await.unwrap();
+    interleave(&run, current, zombie, 89).await;
+    kafka::assert_said_once(prefix, &run).await;
 }
 
 #[tokio::test]
