@@ -40,7 +40,7 @@ test:
 	@scripts/web.sh test
 	@scripts/k8s-validate.sh --self-test
 	$(CARGO) test --workspace --no-run
-	@scripts/with-servers.sh $(CARGO) test --workspace --no-fail-fast
+	@CARGO="$(CARGO)" KAFKA_JVM=-XX:TieredStopAtLevel=1 scripts/with-servers.sh scripts/test.py
 
 check:
 	$(CARGO) fmt --all --check

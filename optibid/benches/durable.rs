@@ -2,6 +2,7 @@
 //!
 //! * cost: the same million ticks through the dataflow and into the history, with and without checkpoints, in turns.
 //! * latency: tick produced → WebSocket frame, with and without bindings in the log, in turns.
+//! * takeover: `kill -9` of the instance that leads, until the one that stands by answers with what is current, in turns.
 //! * recovery: a state of ten million bars (`OPTIBID_BENCH_BARS`), made by the program itself from ticks of 7,000 series;
 //!   then more ticks wait, the program is killed, and the clock runs until it has read them all.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::unwrap_used, reason = "a bench measures and prints")]
@@ -92,6 +93,40 @@ async fn latency() {
         p50(&with) - p50(&without),
         p99(&with) - p99(&without),
         lasts.as_secs()
+    );
+}
+
+async fn takeover() {
+    const RATE: f64 = 2_000.0;
+    let mut all = Vec::new();
+    for turn in 0..PAIRS {
+        let prefix = format!("takeover{}x{turn}", std::process::id());
+        let sets = [DURABLE, "checkpoint.interval=5s"];
+        let mut leader = Program::start(&prefix, "wall", false, &sets);
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let now_ms = i64::try_from(pipeline::clock::wall_ms()).unwrap();
+        let load = tokio::spawn({
+            let prefix = prefix.clone();
+            async move { send(&prefix, market(RATE, now_ms, false), None, Speed::Times(1.0), stopped).await }
+        });
+        while value(&leader.metrics().await, "optibid_pipeline_checkpoint_t") == 0.0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let standby = Program::start(&prefix, "wall", false, &[&sets[..], &["pipeline.standby.enabled=true"]].concat());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(leader.is_ready().await && !standby.is_ready().await);
+        leader.kill();
+        let killed = Instant::now();
+        while !standby.is_ready().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        all.push(killed.elapsed().as_secs_f64());
+        stop.send_replace(true);
+        load.await.unwrap();
+    }
+    println!(
+        "takeover: at {RATE:.0} ticks/s, kill -9 → the standby leads and is current: median {:.2} s of {all:.2?} (1.5 s of it patience)",
+        median(all.clone())
     );
 }
 
@@ -200,6 +235,9 @@ async fn main() {
     }
     if is_wanted("latency") {
         latency().await;
+    }
+    if is_wanted("takeover") {
+        takeover().await;
     }
     if is_wanted("recovery") {
         recovery().await;

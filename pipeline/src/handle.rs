@@ -526,7 +526,7 @@ impl Handle {
         } else if self.ended.borrow().is_some() {
             (ServiceState::Down, "stopped".to_owned())
         } else if self.shared.stands_by() {
-            (ServiceState::Degraded, format!("standing by at T {}: another instance leads", progress.t))
+            (ServiceState::Down, format!("standing by at T {}: another instance leads", progress.t))
         } else if self.is_repeating() {
             let repeated_t = self.shared.repeated_t();
             (ServiceState::Down, format!("repeating what is on record: T {} of {repeated_t}", progress.t))

@@ -41,4 +41,6 @@ if [ ! -e "$folder/data/meta.properties" ]; then
   case $id in -*) id=A${id:1} ;; esac # an id with a leading dash would read as an option
   "${java[@]}" -XX:TieredStopAtLevel=1 -Xmx128m kafka.tools.StorageTool format --standalone -t "$id" -c "$folder/server.properties" >/dev/null
 fi
-exec "${java[@]}" -Xmx512m kafka.Kafka "$folder/server.properties"
+# KAFKA_JVM: options of one's own, e.g. -XX:TieredStopAtLevel=1 for a broker that lives for minutes.
+# shellcheck disable=SC2086 # options: several words
+exec "${java[@]}" ${KAFKA_JVM:-} -Xmx512m kafka.Kafka "$folder/server.properties"

@@ -77,6 +77,12 @@ impl Program {
         }
     }
 
+    /// Whether it is the one to ask.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        reqwest::get(&url).await.is_ok_and(|response| response.status().is_success())
+    }
+
     /// Ticks that are accounted for, of all lives.
     pub(crate) async fn received_in_all(&self) -> u64 {
         let url = format!("http://127.0.0.1:{}/health", self.port);

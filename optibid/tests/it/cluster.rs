@@ -14,7 +14,9 @@ use serde_json::Value;
 use crate::program::{Program, eventually, free_port};
 use crate::stores::{Stores, bar_of_row, expected, market, same, send, totals};
 
-const RECORDS: u64 = 30_000;
+/// Records for each group.
+const PART: u64 = 6_000;
+const RECORDS: u64 = 5 * PART;
 
 /// Of one pod: what it is started with.
 struct Pod {
@@ -151,10 +153,14 @@ async fn the_manifests_commands_survive_a_kill_and_other_sizes() {
     assert_eq!(migrate.ends().await, Some(0), "{}", migrate.log());
 
     let mut group = manifests.group(3, &sets).await;
-    // A part for each group, so that each has something of its own to do.
-    let (mut market, part) = (market(&zones), RECORDS / 4);
-    let mut sent = send(&mut market, part, &stores.prefix).await.ticks;
-    gets_on(&group[0], 1_000).await;
+    let mut market = market(&zones);
+    let mut sent = send(&mut market, PART, &stores.prefix).await.ticks;
+    gets_on(&group[0], sent).await;
+    stores.caught_up(&group[0]).await;
+    stores.hold(&expected(&zones, PART)).await;
+
+    sent += send(&mut market, PART, &stores.prefix).await.ticks;
+    gets_on(&group[0], sent - PART / 2).await;
     assert_eq!(group[1].try_get("/readyz").await.0, 200);
     let (status, told) = group[1].try_get("/api/market/prices/latest").await;
     assert_eq!((status, told.contains("see /health")), (503, true), "{told}");
@@ -173,8 +179,8 @@ async fn the_manifests_commands_survive_a_kill_and_other_sizes() {
         let group = manifests.group(size, &sets).await;
         assert!(group[0].log().contains("beginning where the last life ended"), "{}", group[0].log());
         gets_on(&group[0], sent).await;
-        sent += send(&mut market, part, &stores.prefix).await.ticks;
-        gets_on(&group[0], sent - part / 2).await;
+        sent += send(&mut market, PART, &stores.prefix).await.ticks;
+        gets_on(&group[0], sent - PART / 2).await;
         if size != 4 {
             stop(group).await;
             continue;
@@ -199,4 +205,13 @@ async fn the_manifests_commands_survive_a_kill_and_other_sizes() {
         same("the replica", &replica.sql(query).await.iter().map(bar_of_row).collect(), &expected);
         stop(group).await;
     }
+
+    // One process with one worker, with stores of its own.
+    let alone = Stores { source: stores.source.clone(), ..Stores::of_the_run("alone").await };
+    let topics = [format!("pipeline.kafka.prefix={}", stores.prefix), "pipeline.workers=1".into()];
+    let sets = alone.sets(&["operators.bars.correction_horizon=24h", "sinks.history.roll_interval=200ms"]);
+    let program = Program::start(&["run"], &sets.into_iter().chain(topics).collect::<Vec<_>>()).await;
+    eventually("every record", async || (program.accounted().await >= sent).then_some(())).await;
+    alone.caught_up(&program).await;
+    alone.hold(&expected(&zones, RECORDS)).await;
 }

@@ -15,5 +15,6 @@ mod recompute;
 mod resumes;
 mod serve;
 mod servers;
+mod standby;
 mod stores;
 mod wiped;

@@ -85,6 +85,29 @@ pub async fn newest(
     complete_after: T,
 ) -> Result<Option<Recovered>, Error> {
     let mut all = list(store).await?;
+    loop {
+        let newest_t = all.first().map(|newest| newest.t);
+        let found = begin_with(store, all, operators, limits, names, settled_t, complete_after).await;
+        if found.is_ok() {
+            return found;
+        }
+        // Somebody else leads (we stand by), and has removed what we were reading: then there are newer ones.
+        all = list(store).await?;
+        if all.first().map(|newest| newest.t) == newest_t {
+            return found;
+        }
+    }
+}
+
+async fn begin_with(
+    store: &Store,
+    mut all: Vec<Checkpoint>,
+    operators: &operators::Config,
+    limits: model::snapshot::Limits,
+    names: &Arc<Names>,
+    settled_t: T,
+    complete_after: T,
+) -> Result<Option<Recovered>, Error> {
     // Not further back than one: a zombie may remove what is older (`trim`).
     if let [newest, before, ..] = &mut all[..]
         && newest.t > settled_t

@@ -7,12 +7,12 @@ use model::Batch;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use sinks::{Error, Sink};
 use sinks::clickhouse::ClickHouse;
 use sinks::history::History;
 use sinks::kafka::Kafka;
 use sinks::postgres::Postgres;
 use sinks::redis::Redis;
+use sinks::{Error, Sink};
 
 use crate::run::{self, Run};
 use crate::{clickhouse, history, kafka, postgres, redis, server};

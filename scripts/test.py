@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Runs every test of the workspace in two lanes: those of the whole program, which mostly wait for servers, beside all others.
+
+Each binary runs in its crate's folder, as under `cargo test`; what it prints comes when it has ended. Everything runs to
+its end; the exit status is 1 if anything failed. Arguments go to every binary: `scripts/test.py standby` runs what has
+that in its name. (The servers: `scripts/with-servers.sh scripts/test.py`.)
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+CARGO = os.environ.get("CARGO", "cargo")
+FILTERS = sys.argv[1:]
+printing = threading.Lock()
+failed = []
+
+
+def binaries():
+    """(crate's folder, target, binary) of every test binary, built where it is not."""
+    build = [CARGO, "test", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"]
+    lines = subprocess.run(build, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+    for message in map(json.loads, lines):
+        if message["reason"] == "compiler-artifact" and message["profile"]["test"] and message["executable"]:
+            folder = pathlib.Path(message["manifest_path"]).parent
+            yield folder, message["target"]["src_path"], message["executable"]
+
+
+def run(name, command, folder):
+    started = time.monotonic()
+    ended = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    with printing:
+        print(f"     Running {name} ({time.monotonic() - started:.1f} s)", flush=True)
+        sys.stdout.buffer.write(ended.stdout)
+        sys.stdout.flush()
+        if ended.returncode != 0:
+            failed.append(name)
+
+
+def lane(tests):
+    for folder, source, binary in tests:
+        run(os.path.relpath(source), [binary, *FILTERS], folder)
+
+
+def main():
+    tests = list(binaries())
+    whole = [test for test in tests if test[0].name == "optibid"]
+    others = [test for test in tests if test[0].name != "optibid"]
+    lanes = [threading.Thread(target=lane, args=(tests,)) for tests in (whole, others)]
+    for thread in lanes:
+        thread.start()
+    for thread in lanes:
+        thread.join()
+    run("examples in the documentation", [CARGO, "test", "--workspace", "--doc", "--", *FILTERS], ".")
+    if failed:
+        sys.exit("failed: " + ", ".join(failed))
+
+
+main()
