@@ -9,6 +9,7 @@ mod front;
 mod migrate;
 mod migrations;
 mod replay;
+mod report;
 mod run;
 mod serve;
 mod services;
@@ -58,6 +59,9 @@ enum Command {
     /// List or verify what a restart would begin with.
     #[command(subcommand)]
     Checkpoints(checkpoints::Command),
+    /// Clear a day of real bids and stand the prices beside the official ones.
+    #[command(subcommand)]
+    Report(report::Command),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -92,6 +96,7 @@ async fn dispatch(command: Command, config: config::Config) -> anyhow::Result<()
         Command::Replay(args) => replay::replay(&config, args).await,
         Command::Sql(args) => sql::sql(&config, args).await,
         Command::Checkpoints(command) => checkpoints::command(&config, &command).await,
+        Command::Report(command) => report::report(&command),
         Command::Config(command) => config::command(&config, &command).await,
     }
 }

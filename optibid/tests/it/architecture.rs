@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// crate → the crates of ours that it may depend on (tests included), and drivers it must never see.
 const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("model", &[], &["timely", "tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
+    ("clearing", &[], &["timely", "tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
     ("operators", &["model"], &["tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
     ("sinks", &["model"], &["timely", "differential-dataflow", "warp", "datafusion"]),
     ("sql", &["model"], &["timely", "differential-dataflow", "warp", "rdkafka", "redis"]),
@@ -16,7 +17,7 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
         &["timely", "differential-dataflow", "rdkafka", "redis", "clickhouse", "tokio-postgres"],
     ),
     ("pipeline", &["model", "operators", "sinks"], &["warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
-    ("optibid", &["model", "operators", "pipeline", "sinks", "sql", "api", "simulator"], &[]),
+    ("optibid", &["model", "clearing", "operators", "pipeline", "sinks", "sql", "api", "simulator"], &[]),
 ];
 
 #[test]
