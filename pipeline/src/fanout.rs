@@ -33,7 +33,7 @@ use crate::shutdown::GRACE;
 use crate::standby::{Held, Word};
 
 /// How often the lag is measured, and the log asked whether this instance still leads, when nothing closes.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_millis(500);
 /// The most batches that are bound in one go.
 const GROUP: usize = 256;
 

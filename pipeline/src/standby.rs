@@ -38,7 +38,7 @@ pub struct Config {
     /// Whether this instance waits for another to go before it leads. Needs checkpoints.
     pub enabled: bool,
     /// So long without a word, and the other is taken for gone. An instance binds at least every `idle_interval`, and
-    /// says once a second that it lives when there is nothing to bind.
+    /// says twice a second that it lives when there is nothing to bind.
     pub patience: Span,
     /// Batches held back before the standby lets the other get ahead.
     pub max_held: usize,

@@ -29,7 +29,9 @@ async fn a_standby_takes_over_and_every_store_equals_the_recomputation() {
     // Checkpoints and history are on what both share.
     let mut waits = sets.clone();
     waits.push(format!("data.dir={}", leader.dir.path().join("data").display()));
-    waits.extend(["pipeline.standby.enabled=true".to_owned(), "pipeline.workers=3".to_owned()]);
+    // A loaded machine may hold the leader up for seconds.
+    let patience = "pipeline.standby.patience=10s".to_owned();
+    waits.extend(["pipeline.standby.enabled=true".to_owned(), patience, "pipeline.workers=3".to_owned()]);
     let standby = Program::start(&["run"], &waits).await;
     eventually("everything so far", async || (leader.accounted().await >= first).then_some(())).await;
     eventually("the standby to follow", async || {
@@ -45,7 +47,7 @@ async fn a_standby_takes_over_and_every_store_equals_the_recomputation() {
     let took = killed.elapsed();
     println!("led {took:?} after the other was killed");
     // The aim is two seconds, and `make bench` measures it; here only that nothing of a start is in it.
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
 
     send(&mut market, PART, &stores.prefix).await;
     let totals = totals(&zones, 2 * PART);
