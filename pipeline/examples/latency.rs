@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use model::wire::{TopicKind, WireTick};
 use model::{Batch, Names, PartitionId, Zones};
 use parking_lot::Mutex;
-use pipeline::handle::{Feed, Parts, Pipeline};
 use pipeline::{BatchQueue, Config, Embedded, Metrics, Replay, Shutdown};
+use pipeline::{Feed, Parts, Pipeline};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, ThreadedProducer};
 

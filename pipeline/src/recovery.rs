@@ -18,8 +18,8 @@ use crate::Error;
 use crate::binding::{Binding, Log};
 use crate::checkpoint::{self, Recovered};
 use crate::cluster::Opening;
-use crate::handle::Durable;
 use crate::mint::{Announced, Binds};
+use crate::start::Durable;
 use crate::status::TopicPartition;
 
 /// What to do before anything new is minted.

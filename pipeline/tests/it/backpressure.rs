@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::health::ServiceState;
 use pipeline::Clock;
-use pipeline::handle::{Feed, Handle};
+use pipeline::{Feed, Handle};
 use tokio::sync::Semaphore;
 
 use crate::support::{Gate, START_MS, World, eventually, tick, topic, within};

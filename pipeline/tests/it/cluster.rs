@@ -4,8 +4,8 @@
 use std::net::TcpListener;
 
 use model::Batch;
-use pipeline::handle::{Feed, Handle};
 use pipeline::{Clock, Error};
+use pipeline::{Feed, Handle};
 
 use crate::sameness::fill;
 use crate::support::{World, within};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use model::Reason;
 use model::health::ServiceState;
-use pipeline::handle::{Feed, Handle};
 use pipeline::{Clock, Embedded};
+use pipeline::{Feed, Handle};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use tokio::sync::Semaphore;

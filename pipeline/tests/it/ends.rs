@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pipeline::Clock;
-use pipeline::handle::Feed;
+use pipeline::Feed;
 use tokio::sync::Semaphore;
 
 use crate::support::{Gate, PROMPT, World, delivered, tick, topic, within};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{Batch, Snapshot};
-use pipeline::handle::Feed;
+use pipeline::Feed;
 use pipeline::{Clock, Replay};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

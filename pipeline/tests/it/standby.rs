@@ -8,8 +8,8 @@ use model::humane::Span;
 use model::{Batch, T};
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use pipeline::Feed;
 use pipeline::checkpoint::{self, Store};
-use pipeline::handle::Feed;
 use pipeline::{Clock, Durable, Handle, Replay};
 
 use crate::support::{Kept, World, delivered, eventually, tick, topic, within};

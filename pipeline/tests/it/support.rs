@@ -8,8 +8,8 @@ use model::wire::{TopicKind, WireTick};
 use model::{Batch, Names, Zones};
 use parking_lot::Mutex;
 use pipeline::binding::memory::Memory;
-use pipeline::handle::{Feed, Handle, Parts, Pipeline};
 use pipeline::{BatchQueue, Clock, Config, Durable, Error, Log, Metrics, Replay, Shutdown};
+use pipeline::{Feed, Handle, Parts, Pipeline};
 
 /// Nothing here takes this long, unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

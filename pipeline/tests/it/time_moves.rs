@@ -3,7 +3,7 @@
 use model::Change;
 use model::humane::Span;
 use pipeline::Clock;
-use pipeline::handle::Feed;
+use pipeline::Feed;
 
 use crate::support::{START_MS, World, delivered, tick, topic, within};
 
