@@ -24,16 +24,14 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::Error;
 use crate::assemble::Closed;
-use crate::binding::{Binding, Log};
 use crate::checkpoint::Cut;
 use crate::clock::{now, wall_ms};
 use crate::coordination::Coordination;
 use crate::metrics::Metrics;
+use crate::record::{QUIET, Record};
 use crate::shutdown::GRACE;
 use crate::standby::{Held, Word};
 
-/// How often the lag is measured, and the log asked whether this instance still leads, when nothing closes.
-const QUIET: Duration = Duration::from_millis(500);
 /// The most batches that are bound in one go.
 const GROUP: usize = 256;
 
@@ -105,9 +103,7 @@ pub(crate) struct Fanout {
     pub(crate) batches: broadcast::Sender<Arc<Batch>>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) queues: Vec<Box<dyn BatchQueue>>,
-    pub(crate) log: Option<Box<dyn Log>>,
-    /// The last T in the log: what comes up to it is said again and not logged again.
-    pub(crate) logged_t: T,
+    pub(crate) record: Record,
     /// What a standby holds back, and who tells it more.
     pub(crate) standby: Option<(Held, Receiver<Word>)>,
     /// Told when everybody who is to see every batch has subscribed.
@@ -116,8 +112,6 @@ pub(crate) struct Fanout {
     pub(crate) capacity: usize,
     /// Where the state at a barrier goes.
     pub(crate) cuts: Option<Sender<Cut>>,
-    /// Told the oldest T that a restart may begin with: bindings before it are not needed any more.
-    pub(crate) kept_t: Option<Receiver<T>>,
     /// Offsets bound so far, of every partition.
     pub(crate) bound: BTreeMap<PartitionId, i64>,
     pub(crate) max_backlog: usize,
@@ -128,12 +122,23 @@ pub(crate) struct Fanout {
 }
 
 impl Fanout {
-    /// Runs until the workers are gone and the channel is empty. `Err` when the log gave up.
+    /// Runs until the workers are gone and the channel is empty. `Err` when the log gave up: what is not in it was never
+    /// said.
     pub(crate) fn run(mut self, runtime: &tokio::runtime::Runtime) -> Result<(), Error> {
+        let result = self.release(runtime);
+        if result.is_err() {
+            // The workers must not wait for us.
+            self.shared.fail();
+            while self.closed.recv().is_ok() {}
+        }
+        result
+    }
+
+    fn release(&mut self, runtime: &tokio::runtime::Runtime) -> Result<(), Error> {
         if let Some(begin) = self.begin.take() {
-            runtime.block_on(async {
+            runtime.block_on(self.record.meanwhile(async {
                 tokio::select! { _ = begin => {}, () = self.shared.shutdown.stopping() => {} }
-            });
+            }))?;
         }
         let mut snapshot = Snapshot::clone(&self.snapshot.load());
         let mut progress = *self.progress.borrow();
@@ -143,21 +148,17 @@ impl Fanout {
                 // Time goes on while nothing closes: let the metric say so, and those who wait for our end.
                 Err(RecvTimeoutError::Timeout) => {
                     self.measure_lag(progress.t);
-                    if let Some(Err(error)) = self.log.as_mut().map(|log| log.live()) {
-                        return self.give_in(error);
-                    }
+                    self.record.live()?;
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
             let group: Vec<Closed> = std::iter::once(first).chain(self.closed.try_iter().take(GROUP)).collect();
-            runtime.block_on(self.listen());
-            if let Err(error) = self.log(&group) {
-                return self.give_in(error);
-            }
+            runtime.block_on(self.listen())?;
+            self.record.append(&group)?;
             for closed in group {
                 if closed.binding.t <= self.shared.repeated_t() {
-                    runtime.block_on(self.pace());
+                    runtime.block_on(self.pace())?;
                 }
                 self.publish(&mut snapshot, &mut progress, &closed);
                 if let Some((held, _)) = &mut self.standby {
@@ -167,7 +168,7 @@ impl Fanout {
                     let state = self.snapshot.load_full();
                     self.queues.iter_mut().for_each(|queue| queue.restore(Arc::clone(&state)));
                 } else {
-                    runtime.block_on(self.deliver(&closed.batch));
+                    runtime.block_on(self.deliver(&closed.batch))?;
                 }
                 progress.delivered_t = closed.batch.t;
                 self.progress.send_replace(progress);
@@ -177,15 +178,8 @@ impl Fanout {
         }
     }
 
-    /// The log gave up. What is not in it was never said. The workers must not wait for us.
-    fn give_in(&self, error: Error) -> Result<(), Error> {
-        self.shared.fail();
-        while self.closed.recv().is_ok() {}
-        Err(error)
-    }
-
     /// A standby hears what it need not hold any more, and when it is to lead. While it holds all it may, it waits here.
-    async fn listen(&mut self) {
+    async fn listen(&mut self) -> Result<(), Error> {
         while let Some((held, words)) = &mut self.standby {
             let is_full = held.batches.len() >= held.limit && !self.shared.shutdown.is_stopping();
             let word = if is_full { words.recv_timeout(QUIET).ok() } else { words.try_recv().ok() };
@@ -193,29 +187,15 @@ impl Fanout {
                 Some(Word::Written(t)) => while held.batches.pop_front_if(|batch| batch.t <= t).is_some() {},
                 Some(Word::Lead(log, logged_t)) => {
                     let held = std::mem::take(&mut held.batches);
-                    (self.log, self.logged_t, self.standby) = (Some(log), logged_t, None);
+                    self.standby = None;
+                    self.record.lead(log, logged_t);
                     for batch in held {
-                        self.deliver(&batch).await;
+                        self.deliver(&batch).await?;
                     }
                 }
                 None if is_full => {}
-                None => return,
+                None => return Ok(()),
             }
-        }
-    }
-
-    fn log(&mut self, group: &[Closed]) -> Result<(), Error> {
-        let Some(log) = &mut self.log else { return Ok(()) };
-        let new = group.iter().filter(|closed| closed.binding.t > self.logged_t && !closed.saved);
-        let new: Vec<Binding> = new.map(|closed| closed.binding.clone()).collect();
-        if let Some(last) = new.last() {
-            log.append(&new)?;
-            self.logged_t = last.t;
-        }
-        if let Some(kept_t) = self.kept_t.as_ref().and_then(|kept| kept.try_iter().last())
-            && let Err(error) = log.trim(kept_t)
-        {
-            tracing::debug!(%error, "old bindings stay for now");
         }
         Ok(())
     }
@@ -257,10 +237,12 @@ impl Fanout {
     }
 
     /// The past is repeated as fast as the slowest subscriber takes it: a client that resumes must find every moment.
-    async fn pace(&self) {
+    async fn pace(&mut self) -> Result<(), Error> {
         while self.batches.len() * 2 >= self.capacity && !self.shared.shutdown.is_stopping() {
             tokio::time::sleep(Duration::from_millis(1)).await;
+            self.record.live()?;
         }
+        Ok(())
     }
 
     fn measure_lag(&self, t: T) {
@@ -268,7 +250,7 @@ impl Fanout {
         self.metrics.frontier_lag.set(lag);
     }
 
-    async fn deliver(&mut self, batch: &Arc<Batch>) {
+    async fn deliver(&mut self, batch: &Arc<Batch>) -> Result<(), Error> {
         let mut given_up = Vec::new();
         for (number, queue) in self.queues.iter_mut().enumerate() {
             let started = now();
@@ -278,14 +260,23 @@ impl Fanout {
                 let give_up = self.give_up.get_or_insert_with(|| tokio::time::Instant::now() + GRACE);
                 tokio::time::sleep_until(*give_up).await;
             };
-            tokio::select! {
-                biased;
-                taken = queue.push(Arc::clone(batch)) => if !taken {
+            let taken = self.record.meanwhile(async {
+                tokio::select! {
+                    biased;
+                    taken = queue.push(Arc::clone(batch)) => Some(taken),
+                    () = grace => None,
+                }
+            });
+            match taken.await? {
+                Some(true) => {}
+                Some(false) => {
                     tracing::debug!(sink = queue.name(), t = batch.t, "queue is closed: batch left out");
-                },
-                () = grace => {
+                }
+                None => {
                     tracing::error!(
-                        sink = queue.name(), t = batch.t, rows = batch.rows(),
+                        sink = queue.name(),
+                        t = batch.t,
+                        rows = batch.rows(),
                         "queue still full at the end: this batch and what follows is not delivered"
                     );
                     given_up.push(number);
@@ -300,5 +291,6 @@ impl Fanout {
         for number in given_up.into_iter().rev() {
             self.queues.remove(number);
         }
+        Ok(())
     }
 }

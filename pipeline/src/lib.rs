@@ -24,6 +24,7 @@ mod handle;
 mod hints;
 pub mod metrics;
 mod mint;
+mod record;
 mod recovery;
 mod save;
 pub mod shutdown;

@@ -22,6 +22,7 @@ use crate::fanout::{BatchQueue, Fanout, Progress, Written};
 use crate::handle::{Ended, Handle};
 use crate::metrics::Metrics;
 use crate::mint::Barriers;
+use crate::record::Record;
 use crate::recovery::{self, Recovery};
 use crate::shutdown::Shutdown;
 use crate::source::Connector;
@@ -211,13 +212,11 @@ impl Pipeline {
             batches: batches.clone(),
             progress: progress.clone(),
             queues: parts.queues,
-            log,
-            logged_t: last_t,
+            record: Record::new(log, last_t, kept_t, &shutdown),
             standby: held,
             begin: parts.begin,
             capacity: config.broadcast,
             cuts,
-            kept_t,
             bound,
             written: parts.written,
             max_backlog: config.max_backlog,
