@@ -78,14 +78,15 @@ pub(crate) struct Standby {
 
 impl Standby {
     /// Follows until the program stops, or this instance leads.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(self) {
+        let shared = Arc::clone(&self.shared);
         if let Err(error) = self.follow() {
             tracing::error!(%error, "standing by has failed");
-            self.shared.fail();
+            shared.fail();
         }
     }
 
-    fn follow(&mut self) -> Result<(), Error> {
+    fn follow(mut self) -> Result<(), Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (mut heard, mut asked, mut written_t) = (now(), now(), 0);
         tracing::info!(last_t = self.last_t, "standing by");
@@ -122,13 +123,12 @@ impl Standby {
         self.shared.minter.ring();
     }
 
-    fn lead(&mut self) -> Result<(), Error> {
+    fn lead(mut self) -> Result<(), Error> {
         let started = now();
         let rest = self.log.take_over(self.last_t)?;
         self.announce(rest);
         let last_t = self.last_t;
-        let log = std::mem::replace(&mut self.log, Box::new(crate::binding::memory::Memory::default()));
-        let _ = self.fanout.send(Word::Lead(log, last_t));
+        let _ = self.fanout.send(Word::Lead(self.log, last_t));
         // A T of our own, with nothing in it: from here on a T takes what is staged.
         let first = Announced { t: last_t + 1, binds: Binds::Recorded(Arc::from([])), barrier: None, leads: true };
         self.shared.repeat(vec![first]);

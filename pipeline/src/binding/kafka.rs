@@ -33,7 +33,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Serialize, Deserialize)]
 struct Group {
     v: u32,
-    /// The last T of the group before.
+    /// The last T of the group before; 0 in logs of before this was said, which are complete.
+    #[serde(default)]
     after: T,
     bindings: Vec<Named>,
 }
@@ -247,7 +248,8 @@ impl Kafka {
                 Err(error) => return Err(error),
             }
         }
-        let delivered = self.runtime.block_on(delivery);
+        // Not on a runtime: the fanout says that it lives while it waits on its own.
+        let delivered = futures::executor::block_on(delivery);
         Ok(delivered.ok().and_then(Result::ok).map_or(-1, |delivered| delivered.offset))
     }
 }

@@ -84,12 +84,15 @@ pub async fn newest(
     settled_t: T,
     complete_after: T,
 ) -> Result<Option<Recovered>, Error> {
+    let load = async |manifest| load(store, manifest, operators, limits).await;
     let mut all = list(store).await?;
     loop {
         let newest_t = all.first().map(|newest| newest.t);
-        let found = begin_with(store, all, operators, limits, names, settled_t, complete_after).await;
-        if found.is_ok() {
-            return found;
+        prefer_settled(&mut all, settled_t, complete_after);
+        let found = first_whole(all, complete_after, &load).await;
+        if let Ok(found) = found {
+            found.iter().flat_map(|found| found.snapshot.names.values()).for_each(|name| names.learn(name));
+            return Ok(found);
         }
         // Somebody else leads (we stand by), and has removed what we were reading: then there are newer ones.
         all = list(store).await?;
@@ -99,17 +102,10 @@ pub async fn newest(
     }
 }
 
-async fn begin_with(
-    store: &Store,
-    mut all: Vec<Checkpoint>,
-    operators: &operators::Config,
-    limits: model::snapshot::Limits,
-    names: &Arc<Names>,
-    settled_t: T,
-    complete_after: T,
-) -> Result<Option<Recovered>, Error> {
-    // Not further back than one: a zombie may remove what is older (`trim`).
-    if let [newest, before, ..] = &mut all[..]
+/// Puts the one before the newest first if the newest is after `settled_t`. Not further back than one: a zombie may remove
+/// what is older (`trim`).
+fn prefer_settled(all: &mut [Checkpoint], settled_t: T, complete_after: T) {
+    if let [newest, before, ..] = all
         && newest.t > settled_t
         && newest.manifest.is_ok()
         && before.manifest.is_ok()
@@ -117,20 +113,24 @@ async fn begin_with(
     {
         std::mem::swap(newest, before);
     }
+}
+
+async fn first_whole(
+    all: Vec<Checkpoint>,
+    complete_after: T,
+    load: &impl AsyncFn(Manifest) -> Result<Recovered, Wrong>,
+) -> Result<Option<Recovered>, Error> {
     let mut last_wrong = None;
     for Checkpoint { t, manifest } in all {
         let loaded = match manifest {
             Ok(_) if t < complete_after => {
                 Err(format!("the moments up to {complete_after} are not on record any more"))
             }
-            Ok(manifest) => load(store, manifest, operators, limits).await,
+            Ok(manifest) => load(manifest).await,
             Err(wrong) => Err(wrong),
         };
         match loaded {
-            Ok(recovered) => {
-                recovered.snapshot.names.values().for_each(|name| names.learn(name));
-                return Ok(Some(recovered));
-            }
+            Ok(recovered) => return Ok(Some(recovered)),
             // A newer program wrote it: the older ones would be a step back in time.
             Err(wrong) if wrong.contains("run a newer one") => {
                 return Err(Error::Checkpoint(format!("checkpoint {t}: {wrong}")));

@@ -96,13 +96,9 @@ impl Desk {
         if is_gone(&self.gone) {
             return Err(KafkaError::Canceled.into());
         }
-        if let Some(known) = self.last.as_ref().filter(|_| !self.config.guarded) {
-            // Not the first time: whoever came after us must not be thrown out by our coming back.
-            let newest = marker::newest(&self.config)?.map(|placed| placed.marker);
-            if newest.is_some_and(|newest| newest.t > known.t && newest.by != self.by) {
-                self.fenced = true;
-                return Err(self.refused());
-            }
+        if self.is_succeeded()? {
+            self.fenced = true;
+            return Err(self.refused());
         }
         let producer = producer(&self.config)?;
         if self.config.transactions {
@@ -136,7 +132,8 @@ impl Desk {
         let fenced = is_fenced(&error) || session.producer.client().fatal_error().is_some_and(|(code, _)| fences(code));
         let age = session.open.map_or(Duration::ZERO, |since| since.elapsed());
         self.session = None;
-        if fenced && !self.config.guarded && age < TRANSACTION && self.is_succeeded() {
+        // An answer that fails is asked for again before the next taking over.
+        if fenced && age < TRANSACTION && self.is_succeeded().unwrap_or(false) {
             self.fenced = true;
             return self.refused();
         }
@@ -144,15 +141,13 @@ impl Desk {
         error
     }
 
-    /// Whether the one that fenced us has written since. One that has not may be an older instance, stopped in the middle
-    /// of taking over and woken now: it finds its work done and ends, and must not have ended us.
-    fn is_succeeded(&self) -> bool {
-        let last_t = self.last.as_ref().map_or(0, |last| last.t);
-        match marker::newest(&self.config) {
-            Ok(newest) => newest.is_some_and(|newest| newest.marker.t > last_t && newest.marker.by != self.by),
-            // Asked again before the next taking over.
-            Err(_) => false,
-        }
+    /// Whether somebody else has written since we did: then our coming back must not throw them out, and this is final. One
+    /// that fenced us and has not may be an older instance, stopped in the middle of taking over and woken now: it finds its
+    /// work done and ends, and must not have ended us. Where the log of bindings ends the older one nothing is final here.
+    fn is_succeeded(&self) -> Result<bool, Error> {
+        let Some(known) = self.last.as_ref().filter(|_| !self.config.guarded) else { return Ok(false) };
+        let newest = marker::newest(&self.config)?.map(|placed| placed.marker);
+        Ok(newest.is_some_and(|newest| newest.t > known.t && newest.by != self.by))
     }
 
     fn refused(&self) -> Error {
