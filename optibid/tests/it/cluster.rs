@@ -186,7 +186,7 @@ async fn the_manifests_commands_survive_a_kill_and_other_sizes() {
             continue;
         }
         let (leader, totals) = (&group[0], totals(&zones, RECORDS));
-        eventually("every record", async || (leader.accounted().await >= totals.ticks).then_some(())).await;
+        leader.received(totals.ticks).await;
         stores.caught_up(leader).await;
         let expected = expected(&zones, RECORDS);
         stores.hold(&expected).await;

@@ -67,17 +67,7 @@ impl Run {
         let behind: &mut String = doors.into_iter().nth(dice.random_range(0..3)).unwrap();
         let door = Door::to(&host(behind)).await;
         *behind = door.before(behind);
-        let sets = stores.sets(&[
-            "operators.bars.correction_horizon=24h",
-            "checkpoint.enabled=true",
-            // In T, that is, in the market's time: some ten checkpoints.
-            "checkpoint.interval=20s",
-            "checkpoint.all_every=4",
-            "pipeline.event_step=2s",
-            // A checkpoint waits for every store.
-            "sinks.history.roll_interval=200ms",
-            "sinks.clickhouse.driver.max_delay=100ms",
-        ]);
+        let sets = stores.durable_sets(&["checkpoint.all_every=4"]);
         let program = Program::start(&["run"], &sets).await;
         let zones = model::Zones::built_in();
         let totals = send_to(&stores.source, &mut market(&zones), RECORDS, &stores.prefix).await;
@@ -159,7 +149,7 @@ impl Run {
     /// Everything is there, once.
     async fn check(mut self, expected: &BTreeMap<Key, Bar>) -> Tally {
         let (program, stores, totals) = (&self.program, &self.stores, &self.totals);
-        eventually("every record", async || (program.accounted().await >= totals.ticks).then_some(())).await;
+        program.received(totals.ticks).await;
         stores.caught_up(program).await;
         stores.hold(expected).await;
         let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, open, \

@@ -189,13 +189,10 @@ impl Program {
         health["records"]["received"].as_u64().unwrap_or(0)
     }
 
-    /// Waits until the dataflow has accounted for `records` tick records.
+    /// Waits until `records` tick records are accounted for.
     pub(crate) async fn received(&self, records: u64) {
-        eventually(&format!("{records} records"), async || {
-            let received = self.metric("optibid_pipeline_ticks_total{disposition=\"received\"}").await;
-            (received >= records as f64).then_some(())
-        })
-        .await;
+        let what = format!("{records} records");
+        eventually(&what, async || (self.accounted().await >= records).then_some(())).await;
     }
 
     /// Sends Ctrl-C and returns the exit code and how long it took.

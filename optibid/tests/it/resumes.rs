@@ -8,6 +8,9 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::program::{Program, eventually};
 use crate::stores::server;
 
+/// Between checkpoints, less than `checkpoint.resume_window`.
+const INTERVAL_MS: u64 = 5_000;
+
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 /// Connects as a client does that comes back until it is let in: not while a restart repeats the past.
@@ -39,7 +42,7 @@ async fn a_client_that_resumes_over_a_kill_sees_every_moment_once() {
         format!("pipeline.kafka.bootstrap={}", server("KAFKA")),
         format!("pipeline.kafka.prefix={prefix}"),
         "checkpoint.enabled=true".into(),
-        "checkpoint.interval=5s".into(),
+        format!("checkpoint.interval={INTERVAL_MS}ms"),
         "sinks.history.roll_interval=200ms".into(),
         "simulation.enabled=true".into(),
         "simulation.rate=100".into(),
@@ -48,6 +51,9 @@ async fn a_client_that_resumes_over_a_kill_sees_every_moment_once() {
         "api.websocket.queue_moments=100000".into(),
     ];
     let mut program = Program::start(&["run"], &sets).await;
+    // A restart repeats what came after the checkpoint before the newest: there must be one before what this client sees.
+    eventually("a checkpoint", async || (program.metric("optibid_pipeline_checkpoint_t").await > 0.0).then_some(()))
+        .await;
     let mut socket = connect(&program, "/ws/prices?format=batch&channels=prices").await;
     let before = moments(&mut socket, 60).await;
     program.kill();
@@ -56,10 +62,12 @@ async fn a_client_that_resumes_over_a_kill_sees_every_moment_once() {
     let mut socket = connect(&program, &format!("/ws/prices?format=batch&channels=prices&since={since}")).await;
     let after = moments(&mut socket, 60).await;
     assert!(after[0].0 > since, "{} after {since}", after[0].0);
-    // Who asks for all of it gets the same, frame by frame: what was said before the kill is what is said now.
-    let first = before[0].0;
+    // Who asks for more gets the same, frame by frame: what was said before the kill is what is said now. At least one
+    // interval between checkpoints is said again.
+    let within_reach = before.iter().position(|(t, _)| *t + INTERVAL_MS > since).unwrap();
+    let first = before[within_reach].0;
     let mut socket = connect(&program, &format!("/ws/prices?format=batch&channels=prices&since={first}")).await;
-    let seen: Vec<_> = before[1..].iter().chain(&after).cloned().collect();
+    let seen: Vec<_> = before[within_reach + 1..].iter().chain(&after).cloned().collect();
     let again = moments(&mut socket, seen.len()).await;
     assert_eq!(seen, again);
 }

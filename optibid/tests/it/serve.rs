@@ -79,13 +79,17 @@ async fn rows(program: &Program, query: &str, with_t: bool) -> Rows {
     rows
 }
 
-/// Waits until the replica is where the program is, and the program stands still.
+/// Waits until the replica is where the program is, the program stands still, and the history that both read is written.
 async fn caught_up(program: &Program, replica: &Program) {
     eventually("the replica to catch up", async || {
         let t = program.published_t().await;
-        let acked = program.metric("optibid_sinks_acked_t{sink=\"changelog\"}").await;
+        for sink in ["changelog", "history"] {
+            if program.metric(&format!("optibid_sinks_acked_t{{sink=\"{sink}\"}}")).await < t as f64 {
+                return None;
+            }
+        }
         let (ready, _) = replica.try_get("/readyz").await;
-        (acked >= t as f64 && ready == 200 && replica.published_t().await == t).then_some(())
+        (ready == 200 && replica.published_t().await == t).then_some(())
     })
     .await;
 }
@@ -101,24 +105,15 @@ async fn answers_like(program: &Program, replica: &Program, with_t: bool) {
         assert_eq!(found, expected, "{question}");
     }
     for query in QUERIES {
-        // The history may be a moment behind what is live.
-        let mut difference = (Rows::new(), Rows::new());
-        let equal = eventually("the same rows", async || {
-            difference = (rows(replica, query, with_t).await, rows(program, query, with_t).await);
-            if difference.0 != difference.1 {
-                // Asking is most of what this test costs.
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                return None;
-            }
-            Some(())
-        });
-        if tokio::time::timeout(Duration::from_secs(30), equal).await.is_err() {
-            let (found, expected) = difference;
-            let (a, b): (BTreeSet<_>, BTreeSet<_>) = (found.iter().collect(), expected.iter().collect());
-            let (more, fewer): (Vec<_>, Vec<_>) =
-                (a.difference(&b).take(3).collect(), b.difference(&a).take(3).collect());
-            panic!("{query}: {} rows, not {}; only here {more:?}, only there {fewer:?}", found.len(), expected.len());
-        }
+        let (found, expected) = (rows(replica, query, with_t).await, rows(program, query, with_t).await);
+        let (a, b): (BTreeSet<_>, BTreeSet<_>) = (found.iter().collect(), expected.iter().collect());
+        let (more, fewer): (Vec<_>, Vec<_>) = (a.difference(&b).take(3).collect(), b.difference(&a).take(3).collect());
+        assert!(
+            found == expected,
+            "{query}: {} rows, not {}; only here {more:?}, only there {fewer:?}",
+            found.len(),
+            expected.len()
+        );
     }
     assert_eq!(replica.sql(COUNTS).await, program.sql(COUNTS).await);
     let records = |health: &Value| health["records"].clone();
@@ -239,11 +234,7 @@ async fn replicas_answer_as_the_program_does() {
     program.restart(&["pipeline.workers=2"]).await;
     early.restart(&[]).await;
     sent += send(&mut market, RECORDS, &prefix).await.ticks;
-    eventually("every record", async || {
-        let health = program.get("/health").await;
-        (health["records"]["received"].as_u64()? >= sent).then_some(())
-    })
-    .await;
+    program.received(sent).await;
     answers_like(&program, &late, false).await;
     answers_like(&program, &early, false).await;
     let over_the_kill = moments_until(&mut socket, late.published_t().await).await;

@@ -12,14 +12,7 @@ const PART: u64 = 8_000;
 async fn a_standby_takes_over_and_every_store_equals_the_recomputation() {
     let zones = model::Zones::built_in();
     let stores = Stores::of_the_run("standby").await;
-    let sets = stores.sets(&[
-        "operators.bars.correction_horizon=24h",
-        "checkpoint.enabled=true",
-        "checkpoint.interval=20s",
-        "pipeline.event_step=2s",
-        "sinks.history.roll_interval=200ms",
-        "sinks.clickhouse.driver.max_delay=100ms",
-    ]);
+    let sets = stores.durable_sets(&[]);
     let mut leader = Program::start(&["run"], &sets).await;
     let mut market = market(&zones);
     let first = send(&mut market, PART, &stores.prefix).await.ticks;
@@ -33,7 +26,7 @@ async fn a_standby_takes_over_and_every_store_equals_the_recomputation() {
     let patience = "pipeline.standby.patience=10s".to_owned();
     waits.extend(["pipeline.standby.enabled=true".to_owned(), patience, "pipeline.workers=3".to_owned()]);
     let standby = Program::start(&["run"], &waits).await;
-    eventually("everything so far", async || (leader.accounted().await >= first).then_some(())).await;
+    leader.received(first).await;
     eventually("the standby to follow", async || {
         (standby.published_t().await >= leader.published_t().await).then_some(())
     })
@@ -51,7 +44,7 @@ async fn a_standby_takes_over_and_every_store_equals_the_recomputation() {
 
     send(&mut market, PART, &stores.prefix).await;
     let totals = totals(&zones, 2 * PART);
-    eventually("every record", async || (standby.accounted().await >= totals.ticks).then_some(())).await;
+    standby.received(totals.ticks).await;
     stores.caught_up(&standby).await;
     stores.hold(&expected(&zones, 2 * PART)).await;
     let health = standby.get("/health").await;

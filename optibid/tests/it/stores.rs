@@ -315,6 +315,20 @@ impl Stores {
         own.into_iter().chain(more.iter().map(|set| (*set).to_owned())).collect()
     }
 
+    /// The same for one that is killed: checkpoints in the market's time, which runs fast here, and as soon as possible
+    /// (a checkpoint waits for every store).
+    pub(crate) fn durable_sets(&self, more: &[&str]) -> Vec<String> {
+        let durable = [
+            "operators.bars.correction_horizon=24h",
+            "checkpoint.enabled=true",
+            "checkpoint.interval=20s",
+            "pipeline.event_step=2s",
+            "sinks.history.roll_interval=200ms",
+            "sinks.clickhouse.driver.max_delay=100ms",
+        ];
+        self.sets(&[&durable, more].concat())
+    }
+
     /// Every store has written what is published by now.
     pub(crate) async fn caught_up(&self, program: &Program) {
         let t = program.published_t().await;

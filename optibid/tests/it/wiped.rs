@@ -57,15 +57,7 @@ async fn wipe(stores: &Stores, client: &tokio_postgres::Client) {
 async fn stores_that_lost_everything_hold_it_again_after_a_restart() {
     let zones = model::Zones::built_in();
     let stores = Stores::of_the_run("wiped").await;
-    let more = [
-        "operators.bars.correction_horizon=24h",
-        "checkpoint.enabled=true",
-        "checkpoint.interval=20s",
-        "pipeline.event_step=2s",
-        "sinks.history.roll_interval=200ms",
-        "sinks.clickhouse.driver.max_delay=100ms",
-    ];
-    let mut program = Program::start(&["run"], &stores.sets(&more)).await;
+    let mut program = Program::start(&["run"], &stores.durable_sets(&[])).await;
     let mut market_of_the_run = market(&zones);
     let (mut ticks, mut checkpoint) = (0, 0.0);
     for _ in 0..PARTS {
@@ -90,11 +82,7 @@ async fn stores_that_lost_everything_hold_it_again_after_a_restart() {
     program.kill();
     wipe(&stores, &client).await;
     program.restart(&[]).await;
-    eventually("every record", async || {
-        let health = program.get("/health").await;
-        (health["records"]["received"].as_u64()? >= ticks).then_some(())
-    })
-    .await;
+    program.received(ticks).await;
     eventually("both stores to be given the state", async || {
         (program.log().matches("the store holds the saved state").count() >= 2).then_some(())
     })
@@ -112,11 +100,7 @@ async fn stores_that_lost_everything_hold_it_again_after_a_restart() {
     assert_eq!(told(&program), 2, "{}", program.log());
     program.kill();
     program.restart(&[]).await;
-    eventually("every record again", async || {
-        let health = program.get("/health").await;
-        (health["records"]["received"].as_u64()? >= ticks).then_some(())
-    })
-    .await;
+    program.received(ticks).await;
     stores.caught_up(&program).await;
     stores.hold(&expected).await;
     assert_eq!(told(&program), 2, "{}", program.log());
