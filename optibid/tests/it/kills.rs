@@ -202,7 +202,7 @@ async fn killed_again_and_again_every_store_equals_the_recomputation() {
     let expected = Arc::new(expected(&model::Zones::built_in(), RECORDS));
     let seeds = match number("OPTIBID_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("OPTIBID_KILLS").unwrap_or(10),
+        None => 0..number("OPTIBID_KILLS").unwrap_or(5),
     };
     let (count, started) = (seeds.end - seeds.start, Instant::now());
     // Two at a time: much of a run is waiting for servers.
