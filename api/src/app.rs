@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::AdminKey;
+use crate::books::Books;
 use crate::config::Config;
 use crate::error::Error;
 use crate::live::Hub;
@@ -62,6 +63,7 @@ pub(crate) struct App {
     pub(crate) labels: Labels,
     pub(crate) hub: Arc<Hub>,
     pub(crate) admin: AdminKey,
+    pub(crate) books: Books,
     pub(crate) metrics: Metrics,
     pub(crate) templates: Templates,
     /// Sockets' tasks, so that the server can wait for their close frames.

@@ -13,7 +13,7 @@ use warp::{Filter, Reply};
 use crate::error::{Error, ErrorBody};
 use crate::params::{Params, raw_query};
 use crate::rest::{
-    Answer, Routes, analytics, answer, broadcast, explain, json, market, simulate, sockets, sql, system,
+    Answer, Routes, analytics, answer, auctions, bids, broadcast, explain, json, market, simulate, sockets, sql, system,
 };
 
 /// Where the document is.
@@ -24,12 +24,16 @@ const DOCUMENT: &str = "/api/openapi.json";
     info(
         title = "OptiBid",
         description = "Electricity markets as they are now. Every answer is at one moment T; corrections of the past \
-                       are in it. Prices in currency per MWh, volumes in MWh, instants in UTC. A date means the \
+                       are in it. Prices in currency per MWh, volumes in MWh, power in MW, instants in UTC. A date means the \
                        zone's local day. What is undefined is null."
     ),
     paths(
         system::livez, system::readyz, system::health, system::metrics, openapi,
         market::zones, market::latest, market::history,
+        bids::write::create_bid, bids::write::amend_bid, bids::write::withdraw_bid,
+        bids::read::list_bids, bids::read::bid, bids::read::bid_events,
+        auctions::book::auction_book, auctions::merit_order::merit_order, auctions::clearing::clearing,
+        auctions::what_if::what_if, auctions::awards::awards,
         analytics::market::market_analytics, analytics::anomalies::anomaly_detection,
         analytics::cross::cross_market_analysis, analytics::kpis::real_time_kpis,
         explain::explain_bar, sql::query,
@@ -39,6 +43,8 @@ const DOCUMENT: &str = "/api/openapi.json";
     modifiers(&Keys, &Aliases),
     tags(
         (name = "market", description = "The market as it is"),
+        (name = "bids", description = "Bids: enter, amend, withdraw, look up"),
+        (name = "auctions", description = "Books, merit orders, clearing and awards by delivery interval"),
         (name = "analytics", description = "What follows from it"),
         (name = "explain", description = "Where a number comes from"),
         (name = "sql", description = "Ask anything"),

@@ -56,6 +56,22 @@ pub enum Error {
     /// The route exists, with other methods.
     #[error("this route does not take that method")]
     MethodNotAllowed,
+    /// The thing is there already, or no longer as the request takes it to be.
+    #[error("{message}")]
+    Conflict {
+        /// What stands in the way.
+        message: String,
+        /// What there is, for programs.
+        details: Value,
+    },
+    /// The bid is against a rule of its market.
+    #[error("bid {bid}: {broken}")]
+    BidRefused {
+        /// Which bid.
+        bid: String,
+        /// The rule, the value, and what is allowed.
+        broken: model::Broken,
+    },
     /// The administrator's key is missing or wrong.
     #[error("this needs the administrator's key, as header X-Admin-Key or Authorization: Bearer")]
     Unauthorized,
@@ -134,6 +150,8 @@ impl Error {
             Self::NoRoute(_) => (StatusCode::NOT_FOUND, "no_route"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NotAcceptable { .. } => (StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
+            Self::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
+            Self::BidRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bid_refused"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::Limit(_) => (StatusCode::UNPROCESSABLE_ENTITY, "limit_reached"),
             Self::Unavailable(_) | Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
@@ -150,7 +168,10 @@ impl Error {
         let internal = status == StatusCode::INTERNAL_SERVER_ERROR;
         let message = if internal { "something went wrong here; it is logged".to_owned() } else { self.to_string() };
         let details = match self {
-            Self::BadParameter { details, .. } => details.clone(),
+            Self::BadParameter { details, .. } | Self::Conflict { details, .. } => details.clone(),
+            Self::BidRefused { bid, broken } => {
+                json!({"bid": bid, "rule": broken.rule, "value": broken.value, "bound": broken.bound})
+            }
             Self::UnknownZone { zone, known } => json!({"given": zone, "known": known}),
             Self::BadQuery { sqlstate, .. } => json!({"sqlstate": sqlstate}),
             Self::TooLarge { limit } => json!({"limit_bytes": limit}),

@@ -10,11 +10,13 @@
 
 mod app;
 mod auth;
+mod books;
 mod config;
 mod docs;
 mod error;
 mod history;
 mod live;
+mod lives;
 mod metrics;
 mod params;
 mod rest;
@@ -43,6 +45,7 @@ pub use starting::Starting;
 
 use app::App;
 use auth::AdminKey;
+use books::Books;
 use live::Hub;
 use view::Labels;
 
@@ -65,6 +68,7 @@ impl Server {
         let app = App {
             admin: AdminKey::new(&config.admin_key),
             hub: Arc::new(hub),
+            books: Books::new(&deps.zones),
             templates: routes::Templates::new(),
             sockets: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -107,7 +111,7 @@ impl Server {
 
 fn cors(origins: &[String]) -> warp::cors::Builder {
     let cors = warp::cors()
-        .allow_methods(["GET", "POST", "OPTIONS"])
+        .allow_methods(["GET", "POST", "PATCH", "DELETE", "OPTIONS"])
         .allow_headers(["accept", "authorization", "content-type", "x-admin-key", "x-request-id"])
         .expose_headers(["x-request-id"])
         .max_age(600);

@@ -88,6 +88,12 @@ impl Params {
     }
 }
 
+/// An instant: RFC 3339 or UTC milliseconds.
+pub(crate) fn instant(name: &str, text: &str) -> Result<i64, Error> {
+    let at = text.parse::<i64>().ok().or_else(|| model::time::parse_instant(text));
+    at.ok_or_else(|| Error::parameter(name, text, "RFC 3339 or UTC milliseconds"))
+}
+
 /// Undoes percent-encoding; also for path segments, where `+` is a plus.
 pub(crate) fn decode(text: &str) -> Result<String, Error> {
     if !text.contains('%') {

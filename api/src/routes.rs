@@ -12,20 +12,20 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use crate::error::Error;
-use crate::rest::{Shared, analytics, explain, market, simulate, sockets, sql, system};
+use crate::rest::{Shared, analytics, auctions, bids, explain, market, simulate, sockets, sql, system};
 use crate::{docs, web};
 
 /// What a client hears while a restart repeats the past, or where the state is another process's.
 pub(crate) const NOT_CURRENT: &str = "the state is not here yet, see /health: try again in a moment";
 
 /// What follows `/api/` where numbers come from the state.
-const NUMBERS: [&str; 4] = ["market", "analytics", "explain", "sql"];
+const NUMBERS: [&str; 5] = ["market", "bids", "analytics", "explain", "sql"];
 
 /// The prefixes under which the WebSocket's routes answer alike.
 pub(crate) const SOCKET_PREFIXES: [&str; 3] = ["/api/ws/ws", "/api/ws", "/ws"];
 
 /// Every documented route: method and template. Those of the sockets stand here without their prefix.
-pub(crate) const TABLE: [(Method, &str); 16] = [
+pub(crate) const TABLE: [(Method, &str); 27] = [
     (Method::GET, "/livez"),
     (Method::GET, "/readyz"),
     (Method::GET, "/health"),
@@ -34,6 +34,17 @@ pub(crate) const TABLE: [(Method, &str); 16] = [
     (Method::GET, "/api/market/zones"),
     (Method::GET, "/api/market/prices/latest"),
     (Method::GET, "/api/market/prices/{zone}/history"),
+    (Method::GET, "/api/market/{location}/{interval}/book"),
+    (Method::GET, "/api/market/{location}/{interval}/merit-order"),
+    (Method::GET, "/api/market/{location}/{interval}/clearing"),
+    (Method::POST, "/api/market/{location}/{interval}/what-if"),
+    (Method::GET, "/api/market/{location}/awards"),
+    (Method::POST, "/api/bids"),
+    (Method::GET, "/api/bids"),
+    (Method::GET, "/api/bids/{id}"),
+    (Method::GET, "/api/bids/{id}/events"),
+    (Method::PATCH, "/api/bids/{id}"),
+    (Method::DELETE, "/api/bids/{id}"),
     (Method::GET, "/api/analytics/market-analytics"),
     (Method::GET, "/api/analytics/anomaly-detection"),
     (Method::GET, "/api/analytics/cross-market-analysis"),
@@ -107,6 +118,10 @@ pub(crate) fn tree(
         .unify()
         .or(market::routes(app))
         .unify()
+        .or(auctions::routes(app))
+        .unify()
+        .or(bids::routes(app))
+        .unify()
         .or(analytics::routes(app))
         .unify()
         .or(explain::routes(app))
@@ -155,6 +170,7 @@ mod tests {
         let templates = Templates::new();
         let label = |path: &str| templates.label(&Method::GET, path).to_owned();
         assert_eq!(label("/api/market/prices/pjm/history"), "/api/market/prices/{zone}/history");
+        assert_eq!(label("/api/market/es/1750536000000/book"), "/api/market/{location}/{interval}/book");
         assert_eq!(label("/api/ws/ws/market/PJM"), "/api/ws/ws/market/{zone}");
         assert_eq!(label("/api/market/prices/latest"), "/api/market/prices/latest");
         assert_eq!(label("/api/nonsense/12345"), "unknown");

@@ -3,9 +3,12 @@
 //! A zone's headline series is its own index (the location named like the zone) if it has data, else its
 //! `headline` location; of several markets the first in the order of `Market::ALL`.
 
+use std::collections::BTreeMap;
+
 use model::{LocationId, Market, SeriesKey, Snapshot, Zone, Zones};
 
 use crate::error::Error;
+use crate::view::Labels;
 
 /// A zone by any name, or the error that lists what there is.
 pub(crate) fn zone<'a>(zones: &'a Zones, name: &str) -> Result<&'a std::sync::Arc<Zone>, Error> {
@@ -29,6 +32,34 @@ pub(crate) fn candidates(zone: &Zone, location: Option<&str>, market: Option<Mar
         .into_iter()
         .flat_map(|location| markets.iter().map(move |market| SeriesKey { location, market: *market }))
         .collect()
+}
+
+/// The series that `ZONE`, `ZONE/LOCATION` or a location that only one zone has may mean, best first.
+pub(crate) fn find(labels: &Labels, location: &str, market: Option<Market>) -> Result<Vec<SeriesKey>, Error> {
+    if let Some((zone, place)) = location.split_once('/') {
+        return Ok(candidates(self::zone(&labels.zones, zone)?, Some(place), market));
+    }
+    if let Some(zone) = labels.zones.get(location) {
+        return Ok(candidates(zone, None, market));
+    }
+    let mut ids: BTreeMap<LocationId, String> = BTreeMap::new();
+    for zone in labels.zones.iter() {
+        let known = |l: &&model::zones::Location| {
+            l.name.eq_ignore_ascii_case(location) || l.aliases.iter().any(|a| a.eq_ignore_ascii_case(location))
+        };
+        ids.extend(zone.locations.iter().find(known).map(|l| (zone.location(&l.name), zone.code.clone())));
+    }
+    let names = labels.names.all().into_iter().filter(|name| name.location.eq_ignore_ascii_case(location));
+    ids.extend(names.map(|name| (name.id, name.zone.to_string())));
+    let zones: Vec<&String> = ids.values().collect();
+    match zones.as_slice() {
+        [only] => Ok(candidates(self::zone(&labels.zones, only)?, Some(location), market)),
+        [] => Err(Error::NotFound(format!("no zone or location is called {location:?}; write ZONE or ZONE/LOCATION"))),
+        several => {
+            let ways: Vec<String> = several.iter().map(|zone| format!("{zone}/{location}")).collect();
+            Err(Error::parameter("location", location, serde_json::json!(ways)))
+        }
+    }
 }
 
 /// The zone's headline series among those that have a price.

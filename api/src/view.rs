@@ -4,6 +4,9 @@
 //! Units: prices in currency per MWh, volumes in MWh, instants RFC 3339 in UTC, `t` in UTC milliseconds.
 //! What is undefined is `null`, never 0 and never NaN.
 
+pub(crate) mod auction;
+pub(crate) mod bid;
+
 use std::sync::Arc;
 
 use model::money::{price, volume_mwh};

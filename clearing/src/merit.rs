@@ -292,6 +292,19 @@ impl MeritOrder {
         }
     }
 
+    /// Top of the book: the dearest price at which somebody buys, the cheapest at which somebody sells. Two descents.
+    #[must_use]
+    pub fn best(&self) -> (Option<i64>, Option<i64>) {
+        let total = self.steps.total();
+        let sell = self.steps.first(|_, upto| upto.sell > 0).map(|found| found.0).filter(|_| total.sell > 0);
+        let buy = self.steps.first(|_, upto| upto.buy >= total.buy).map(|found| found.0).filter(|_| total.buy > 0);
+        let of = |side: Side| {
+            let lines = self.segments.iter().filter(move |segment| segment.1 == side);
+            lines.map(|segment| segment.2.start_price)
+        };
+        (of(Side::Buy).chain(buy).max(), of(Side::Sell).chain(sell).min())
+    }
+
     /// Everything the price leaves open at `price` on one side: steps at the price, stairs of linear segments.
     pub(crate) fn margins(&self, price: i64, side: Side) -> Vec<Margin> {
         let mut margins: Vec<Margin> =

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bar::BarRow;
 use crate::bid::LiveBid;
+use crate::clearing::{Award, Clearing};
 use crate::dead_letter::DeadLetter;
 use crate::location::LocationName;
 use crate::notice::Notice;
@@ -117,6 +118,10 @@ pub struct Batch {
     pub correlations: Vec<Change<Correlation>>,
     /// Live bids.
     pub bids: Vec<Change<LiveBid>>,
+    /// Clearing results.
+    pub clearing: Vec<Change<Clearing>>,
+    /// Awards.
+    pub awards: Vec<Change<Award>>,
     /// Rules.
     pub rules: Vec<Change<Rule>>,
     /// Notices.
@@ -141,6 +146,8 @@ impl Batch {
             + self.alerts.len()
             + self.correlations.len()
             + self.bids.len()
+            + self.clearing.len()
+            + self.awards.len()
             + self.rules.len()
             + self.notices.len()
             + self.dead_letters.len()

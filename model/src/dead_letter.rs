@@ -20,6 +20,8 @@ pub enum Reason {
     BadTime,
     /// Another field out of its range (the detail says which).
     BadField,
+    /// A bid against a rule of its market (the detail says which, and what is allowed).
+    BadBid,
     /// Event time further ahead of publication than the market allows.
     Future,
     /// Event time before the retention horizon.
@@ -32,13 +34,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::UnknownZone,
         Self::BadPrice,
         Self::BadVolume,
         Self::BadTime,
         Self::BadField,
+        Self::BadBid,
         Self::Future,
         Self::TooOld,
         Self::Sealed,
@@ -54,6 +57,7 @@ impl Reason {
             Self::BadVolume => "bad_volume",
             Self::BadTime => "bad_time",
             Self::BadField => "bad_field",
+            Self::BadBid => "bad_bid",
             Self::Future => "future",
             Self::TooOld => "too_old",
             Self::Sealed => "sealed",

@@ -9,9 +9,13 @@
 //! milliseconds (`i64`), dataflow time `T` = UTC milliseconds (`u64`). Integers, so that a result
 //! never depends on the order or the number of workers.
 
+pub mod asset;
+pub mod auction;
 pub mod bar;
 pub mod batch;
 pub mod bid;
+pub mod bid_rules;
+pub mod clearing;
 pub mod dead_letter;
 pub mod health;
 pub mod humane;
@@ -28,9 +32,12 @@ pub mod time;
 pub mod wire;
 pub mod zones;
 
+pub use asset::Assets;
+pub use auction::{Auction, BidRule, Broken};
 pub use bar::{Bar, BarKey, BarRow};
 pub use batch::{Batch, Change};
-pub use bid::{BidEvent, LiveBid};
+pub use bid::{BidEvent, BidKind, BidStatus, LiveBid, Side, Step};
+pub use clearing::{Award, Clearing};
 pub use dead_letter::{DeadLetter, Reason};
 pub use location::{LocationId, LocationName, Names, PartitionId, SeriesKey};
 pub use market::{Currency, Market};

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::bar::{BarKey, BarRow};
 use crate::batch::{Batch, Change, Counts};
 use crate::bid::LiveBid;
+use crate::clearing::{Award, AwardKey, Clearing, ClearingKey};
 use crate::location::{LocationId, LocationName, SeriesKey};
 use crate::notice::Notice;
 use crate::output::{Alert, Correlation, CorrelationKey, Kpi, KpiKey};
@@ -66,6 +67,10 @@ pub struct Snapshot {
     pub correlations: OrdMap<CorrelationKey, (T, Correlation)>,
     /// Live bids.
     pub bids: OrdMap<String, (T, LiveBid)>,
+    /// Clearing results.
+    pub clearing: OrdMap<ClearingKey, (T, Clearing)>,
+    /// Awards.
+    pub awards: OrdMap<AwardKey, (T, Award)>,
     /// Rules.
     pub rules: OrdMap<String, (T, Rule)>,
     /// Newest minute bar of each series: close and `last_ms` are the latest price. Outlives retention.
@@ -131,6 +136,8 @@ impl Snapshot {
         apply_rows(&mut self.kpis, t, &batch.kpis, Kpi::key);
         apply_rows(&mut self.correlations, t, &batch.correlations, Correlation::key);
         apply_rows(&mut self.bids, t, &batch.bids, |bid| bid.bid.clone());
+        apply_rows(&mut self.clearing, t, &batch.clearing, Clearing::key);
+        apply_rows(&mut self.awards, t, &batch.awards, Award::key);
         apply_rows(&mut self.rules, t, &batch.rules, |rule| rule.rule.clone());
         for alert in &batch.alerts {
             self.alerts.insert(alert.anomaly.id, alert.clone());
@@ -258,6 +265,16 @@ impl Snapshot {
         let old: Vec<u64> = self.alerts.iter().filter(|(_, alert)| is_old(alert)).map(|(id, _)| *id).collect();
         for id in old {
             self.alerts.remove(&id);
+        }
+        let written_t = self.written_t;
+        let is_old = |start_ms: i64, t: T| start_ms < minute && t <= written_t;
+        let old = self.clearing.iter().filter(|(key, (t, _))| is_old(key.1, *t)).map(|(key, _)| *key);
+        for key in old.collect::<Vec<_>>() {
+            self.clearing.remove(&key);
+        }
+        let old = self.awards.iter().filter(|(key, (t, _))| is_old(key.1, *t)).map(|(key, _)| key.clone());
+        for key in old.collect::<Vec<_>>() {
+            self.awards.remove(&key);
         }
     }
 

@@ -14,12 +14,14 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 
 use crate::bar::BarRow;
-use crate::bid::{LiveBid, Side};
+use crate::bid::LiveBid;
+use crate::clearing::{Award, Clearing};
 use crate::location::{LocationId, LocationName, Names, SeriesKey};
 use crate::money::{price, volume_mwh};
 use crate::output::{Alert, AlertState, Correlation, Kpi};
 use crate::tick::TickRow;
 use crate::time::T;
+use crate::wire::{WireKind, WireStep};
 use crate::zones::Zones;
 
 /// A table of the SQL surface and of the embedded history.
@@ -37,11 +39,24 @@ pub enum Table {
     Correlations,
     /// Live bids.
     Bids,
+    /// Clearing results.
+    Clearing,
+    /// Awards.
+    Awards,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 6] = [Self::Ticks, Self::Bars, Self::Kpis, Self::Anomalies, Self::Correlations, Self::Bids];
+    pub const ALL: [Self; 8] = [
+        Self::Ticks,
+        Self::Bars,
+        Self::Kpis,
+        Self::Anomalies,
+        Self::Correlations,
+        Self::Bids,
+        Self::Clearing,
+        Self::Awards,
+    ];
 
     /// SQL name.
     pub fn name(self) -> &'static str {
@@ -52,6 +67,8 @@ impl Table {
             Self::Anomalies => "anomalies",
             Self::Correlations => "correlations",
             Self::Bids => "bids",
+            Self::Clearing => "clearing",
+            Self::Awards => "awards",
         }
     }
 
@@ -67,6 +84,8 @@ impl Table {
                 &["zone_a", "location_a", "market_a", "zone_b", "location_b", "market_b", "window_min", "lag_min"]
             }
             Self::Bids => &["bid"],
+            Self::Clearing => &["zone", "location", "market", "start_time"],
+            Self::Awards => &["bid", "start_time"],
         }
     }
 
@@ -74,7 +93,7 @@ impl Table {
     pub fn time_column(self) -> &'static str {
         match self {
             Self::Ticks => "event_time",
-            Self::Bars | Self::Anomalies => "start_time",
+            Self::Bars | Self::Anomalies | Self::Clearing | Self::Awards => "start_time",
             Self::Kpis | Self::Correlations => "t",
             Self::Bids => "delivery_time",
         }
@@ -92,6 +111,8 @@ impl Table {
             Self::Anomalies => anomalies(context, []),
             Self::Correlations => correlations(context, []),
             Self::Bids => bids(context, []),
+            Self::Clearing => clearing(context, []),
+            Self::Awards => awards(context, []),
         };
         empty.expect("columns of an empty table have equal length").schema()
     }
@@ -355,27 +376,88 @@ pub fn bids<'a>(
     columns.time("t", rows.iter().map(|(t, _, _)| millis(*t)));
     columns.text("bid", row().map(|row| &row.bid));
     columns.text("organisation", row().map(|row| &row.organisation));
+    columns.maybe_text("asset", row().map(|row| row.asset.as_deref()));
     columns.series(context, "", &row().map(|row| row.series).collect::<Vec<_>>());
     columns.time("delivery_time", row().map(|row| row.delivery_ms));
     columns.int("duration_ms", row().map(|row| i64::from(row.duration_ms)));
-    columns.text("side", row().map(|row| if row.side == Side::Buy { "buy" } else { "sell" }));
+    columns.text("side", row().map(|row| row.side.as_str()));
     columns.text("status", row().map(|row| row.status.as_str()));
     columns.int("revision", row().map(|row| row.revision));
     let power_mw = |row: &LiveBid| volume_mwh(row.steps.iter().map(|step| step.power_kw).fold(0, i64::saturating_add));
     columns.float("power_mw", row().map(power_mw));
+    columns.text("kind", row().map(|row| row.kind.as_str()));
+    columns.text("terms", row().map(|row| terms_json(context, row)));
     columns.text("steps", row().map(steps_json));
     columns.time("event_time", row().map(|row| row.event_ms));
     columns.flag("removed", rows.iter().map(|(_, removed, _)| *removed));
     columns.finish()
 }
 
+/// Encodes clearing results: prices in currency per MWh, power in MW, surplus in currency.
+pub fn clearing<'a>(
+    context: Context<'_>,
+    rows: impl IntoIterator<Item = Version<'a, Clearing>>,
+) -> Result<RecordBatch, ArrowError> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let row = || rows.iter().map(|(_, _, row)| *row);
+    let mut columns = Columns::new();
+    columns.time("t", rows.iter().map(|(t, _, _)| millis(*t)));
+    columns.series(context, "", &row().map(|row| row.series).collect::<Vec<_>>());
+    columns.time("start_time", row().map(|row| row.start_ms));
+    columns.int("duration_ms", row().map(|row| i64::from(row.duration_ms)));
+    columns.maybe_float("price", row().map(|row| row.price_micros.map(price)));
+    columns.maybe_float("price_low", row().map(|row| Some(price(row.range_micros?.0))));
+    columns.maybe_float("price_high", row().map(|row| Some(price(row.range_micros?.1))));
+    columns.float("sold_mw", row().map(|row| volume_mwh(row.sold_kw)));
+    columns.float("bought_mw", row().map(|row| volume_mwh(row.bought_kw)));
+    columns.float("import_mw", row().map(|row| volume_mwh(row.import_kw)));
+    columns.flag("congested", row().map(|row| row.congested));
+    columns.maybe_text("marginal_side", row().map(|row| Some(row.marginal.as_ref()?.0.as_str())));
+    columns.maybe_text("marginal_bid", row().map(|row| Some(&row.marginal.as_ref()?.1)));
+    columns.float("buy_surplus", row().map(|row| price(row.buy_surplus_micros)));
+    columns.float("sell_surplus", row().map(|row| price(row.sell_surplus_micros)));
+    columns.float("offered_mw", row().map(|row| volume_mwh(row.offered_kw)));
+    columns.float("wanted_mw", row().map(|row| volume_mwh(row.wanted_kw)));
+    columns.maybe_float("best_buy", row().map(|row| row.best_buy_micros.map(price)));
+    columns.maybe_float("best_sell", row().map(|row| row.best_sell_micros.map(price)));
+    columns.int("bids", row().map(|row| row.bids));
+    columns.maybe_text("currency", row().map(|row| context.currency(row.series.location)));
+    columns.flag("removed", rows.iter().map(|(_, removed, _)| *removed));
+    columns.finish()
+}
+
+/// Encodes awards: MW, currency per MWh.
+pub fn awards<'a>(
+    context: Context<'_>,
+    rows: impl IntoIterator<Item = Version<'a, Award>>,
+) -> Result<RecordBatch, ArrowError> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let row = || rows.iter().map(|(_, _, row)| *row);
+    let mut columns = Columns::new();
+    columns.time("t", rows.iter().map(|(t, _, _)| millis(*t)));
+    columns.text("bid", row().map(|row| &row.bid));
+    columns.text("organisation", row().map(|row| &row.organisation));
+    columns.maybe_text("asset", row().map(|row| row.asset.as_deref()));
+    columns.series(context, "", &row().map(|row| row.series).collect::<Vec<_>>());
+    columns.time("start_time", row().map(|row| row.start_ms));
+    columns.int("duration_ms", row().map(|row| i64::from(row.duration_ms)));
+    columns.text("side", row().map(|row| row.side.as_str()));
+    columns.float("power_mw", row().map(|row| volume_mwh(row.power_kw)));
+    columns.float("price", row().map(|row| price(row.price_micros)));
+    columns.maybe_text("currency", row().map(|row| context.currency(row.series.location)));
+    columns.flag("removed", rows.iter().map(|(_, removed, _)| *removed));
+    columns.finish()
+}
+
+/// What is asked of a bid's acceptance, as on the wire.
+fn terms_json(context: Context<'_>, bid: &LiveBid) -> String {
+    let terms = WireKind::of(&bid.kind, |to| context.name(to).zone.to_string());
+    serde_json::to_string(&terms).expect("numbers and text always serialise")
+}
+
 fn steps_json(bid: &LiveBid) -> String {
-    let steps: Vec<_> = bid
-        .steps
-        .iter()
-        .map(|step| serde_json::json!({"price": price(step.price_micros), "power": volume_mwh(step.power_kw)}))
-        .collect();
-    serde_json::Value::Array(steps).to_string()
+    let steps: Vec<WireStep> = bid.steps.iter().map(|step| WireStep::of(step, bid.delivery_ms)).collect();
+    serde_json::to_string(&steps).expect("numbers and text always serialise")
 }
 
 #[cfg(test)]

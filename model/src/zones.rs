@@ -8,10 +8,12 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use crate::asset::{Asset, Assets};
+use crate::auction::Auction;
 use crate::location::{LocationId, zone_code};
 use crate::market::{Currency, Market};
 use crate::money::MICROS;
-use crate::time::{local_date_bounds, to_utc};
+use crate::time::{local_date_bounds, local_day, to_utc};
 
 /// The built-in table.
 pub const BUILT_IN: &str = include_str!("../zones.toml");
@@ -94,6 +96,9 @@ pub struct Zone {
     /// Price limits, any order.
     #[serde(default)]
     pub limits: Vec<PriceLimit>,
+    /// The rules of its auctions.
+    #[serde(default)]
+    pub auctions: Vec<Auction>,
     /// Locations known in advance.
     #[serde(default)]
     pub locations: Vec<Location>,
@@ -130,9 +135,34 @@ impl Zone {
 
     /// (floor, cap) in micros on the local day of `event_ms`; `None` where the table has none for that day.
     pub fn limits_at(&self, event_ms: i64) -> Option<(i64, i64)> {
+        self.limits_of(&self.limits, event_ms)
+    }
+
+    /// The same for the prices of bids in `market`.
+    pub fn bid_limits_at(&self, market: Market, event_ms: i64) -> Option<(i64, i64)> {
+        let own = self.auction(market).and_then(|auction| self.limits_of(&auction.limits, event_ms));
+        own.or_else(|| self.limits_at(event_ms))
+    }
+
+    fn limits_of(&self, limits: &[PriceLimit], event_ms: i64) -> Option<(i64, i64)> {
         let day = to_utc(event_ms)?.with_timezone(&self.timezone).date_naive();
-        let limit = self.limits.iter().filter(|limit| limit.from <= day).max_by_key(|limit| limit.from)?;
+        let limit = limits.iter().filter(|limit| limit.from <= day).max_by_key(|limit| limit.from)?;
         Some(((limit.floor * MICROS as f64) as i64, (limit.cap * MICROS as f64) as i64))
+    }
+
+    /// The time zone whose days are days of delivery in `market`.
+    pub fn auction_timezone(&self, market: Market) -> Tz {
+        self.auction(market).and_then(|auction| auction.timezone).unwrap_or(self.timezone)
+    }
+
+    /// `[start, end)` of the day of delivery in `market` that holds `event_ms`, UTC ms.
+    pub fn delivery_day(&self, market: Market, event_ms: i64) -> (i64, i64) {
+        local_day(event_ms, self.auction_timezone(market))
+    }
+
+    /// The rules of its auction in `market`, if it has some.
+    pub fn auction(&self, market: Market) -> Option<&Auction> {
+        self.auctions.iter().find(|auction| auction.market == market)
     }
 
     /// `[start, end)` of local day `date`, UTC ms.
@@ -146,6 +176,8 @@ impl Zone {
 struct File {
     #[serde(default, rename = "zone")]
     zones: Vec<Zone>,
+    #[serde(default, rename = "asset")]
+    assets: Vec<Asset>,
 }
 
 /// The table, looked up by any name or by a location's zone code. Cheap to clone.
@@ -154,6 +186,7 @@ pub struct Zones {
     zones: Arc<[Arc<Zone>]>,
     by_name: Arc<HashMap<String, usize>>,
     by_code: Arc<HashMap<u16, usize>>,
+    assets: Assets,
 }
 
 impl Zones {
@@ -168,9 +201,11 @@ impl Zones {
     }
 
     fn parse(texts: &[&str]) -> Result<Self, Error> {
-        let mut zones: Vec<Arc<Zone>> = Vec::new();
+        let (mut zones, mut assets): (Vec<Arc<Zone>>, _) = (Vec::new(), Vec::new());
         for text in texts {
-            for zone in toml::from_str::<File>(text)?.zones {
+            let file: File = toml::from_str(text)?;
+            assets.extend(file.assets);
+            for zone in file.zones {
                 zones.retain(|known| !known.code.eq_ignore_ascii_case(&zone.code));
                 zones.push(Arc::new(zone));
             }
@@ -188,12 +223,32 @@ impl Zones {
                 }
             }
         }
-        Ok(Self { zones: zones.into(), by_name: Arc::new(by_name), by_code: Arc::new(by_code) })
+        check_groups(&zones)?;
+        let assets = Assets::new(assets).map_err(Error::Invalid)?;
+        Ok(Self { zones: zones.into(), by_name: Arc::new(by_name), by_code: Arc::new(by_code), assets })
+    }
+
+    /// The zones that clear together with `location` in `market`, in the order of the table: of a zone's index those of
+    /// its auction's group; anything else clears alone.
+    pub fn coupled(&self, location: LocationId, market: Market) -> Vec<LocationId> {
+        let group = |zone: &Zone| zone.auction(market).and_then(|auction| auction.group.clone());
+        let own = self.of(location).filter(|zone| zone.index() == location).and_then(|zone| group(zone));
+        match own {
+            Some(own) => {
+                self.iter().filter(|zone| group(zone).as_ref() == Some(&own)).map(|zone| zone.index()).collect()
+            }
+            None => vec![location],
+        }
     }
 
     /// Every zone, in the order of the table.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
         self.zones.iter()
+    }
+
+    /// The units that are known.
+    pub fn assets(&self) -> &Assets {
+        &self.assets
     }
 
     /// A zone by code or alias, any case.
@@ -215,6 +270,32 @@ impl Zones {
     pub fn timezone(&self, location: LocationId) -> Tz {
         self.of(location).map_or(Tz::UTC, |zone| zone.timezone)
     }
+}
+
+/// A group is two zones at most, that keep the same days, gates and limits.
+fn check_groups(zones: &[Arc<Zone>]) -> Result<(), Error> {
+    let mut groups: HashMap<(&str, Market), Vec<(&Zone, &Auction)>> = HashMap::new();
+    for zone in zones {
+        for auction in &zone.auctions {
+            if let Some(group) = &auction.group {
+                groups.entry((group, auction.market)).or_default().push((zone, auction));
+            }
+        }
+    }
+    for ((group, _), members) in groups {
+        let kept = |(zone, auction): &(&Zone, &Auction)| {
+            let limits = if auction.limits.is_empty() { &zone.limits } else { &auction.limits };
+            (zone.auction_timezone(auction.market), auction.gate, zone.currency, limits.clone())
+        };
+        if members.len() > 2 || members.iter().any(|member| kept(member) != kept(&members[0])) {
+            let codes: Vec<&str> = members.iter().map(|(zone, _)| zone.code.as_str()).collect();
+            let codes = codes.join(", ");
+            return Err(Error::Invalid(format!(
+                "group {group} of {codes}: two zones at most, with the same time zone, gate, currency and limits"
+            )));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -242,5 +323,8 @@ mod tests {
         assert_eq!(zones.get("at").unwrap().limits_at(at), Some((-500_000_000, 4_000_000_000)));
         assert_eq!(zones.get("at").unwrap().limits_at(0), None);
         assert!(Zones::extended("[[zone]]\ncode='X'\nbogus=1").is_err());
+        let assets = |text| Zones::extended(text).map(|zones| zones.assets().capacity_kw("wind-1"));
+        assert_eq!(assets("[[asset]]\nid = 'wind-1'\ncapacity = 49.5").unwrap(), Some(49_500));
+        assert!(assets("[[asset]]\nid = 'wind-1'\ncapacity = 0").unwrap_err().to_string().contains("wind-1"));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
 use differential_dataflow::VecCollection;
-use model::{Bar, BarRow, Market, Names, PartitionId, T, Tick, Zones};
+use model::{Bar, BarRow, Market, PartitionId, T, Tick, Zones};
 use operators::bars::Minutes;
 use operators::{Config, Inputs, build};
 use timely::dataflow::operators::{Inspect, Probe};
@@ -52,7 +52,7 @@ fn line(what: What, workers: usize, batch: u64, ticks: u64) {
     let totals = (changes.clone(), checksum.clone());
     let cpu = cpu_seconds();
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
-        let (zones, names) = (Zones::built_in(), Arc::new(Names::default()));
+        let zones = Zones::built_in();
         let config = Config { tick_rows: false, ..Config::default() };
         let mut input = InputHandle::new();
         let (mut bids, mut rules) = (InputHandle::new(), InputHandle::new());

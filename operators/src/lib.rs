@@ -6,7 +6,8 @@
 //!             │         ├──► anomaly ◄── rules               ──► Outputs::anomalies
 //!             │         └──► correlation                     ──► Outputs::correlations
 //!             └─ tick rows, refused ticks, counts
-//! bids  ──► bids                                             ──► Outputs::bids
+//! bids  ──► bids ─┬────────────────────────────────────────── ──► Outputs::bids
+//!                 └► auctions                                ──► Outputs::clearing, awards
 //! ```
 //!
 //! Operators are total (no input makes them fail), never read a clock, do no I/O, and yield the same changes at
@@ -15,6 +16,7 @@
 //! bound of its state, and what late, duplicate and corrected input does; an oracle test proves it.
 
 pub mod anomaly;
+pub mod auctions;
 pub mod bars;
 pub mod bids;
 pub mod config;
@@ -27,7 +29,9 @@ pub mod rules;
 
 use differential_dataflow::{AsCollection, VecCollection};
 use model::batch::Counts;
-use model::{Anomaly, BarRow, BidEvent, Correlation, Kpi, LiveBid, PartitionId, Rule, T, Tick, TickRow, Zones};
+use model::{
+    Anomaly, Award, BarRow, BidEvent, Clearing, Correlation, Kpi, LiveBid, PartitionId, Rule, T, Tick, TickRow, Zones,
+};
 use timely::dataflow::StreamVec;
 
 use bars::{Refused, SavedMinute};
@@ -71,6 +75,10 @@ pub struct Outputs<'s> {
     pub correlations: VecCollection<'s, T, Correlation, isize>,
     /// Live bids.
     pub bids: VecCollection<'s, T, LiveBid, isize>,
+    /// Clearing results of every zone and interval with bids.
+    pub clearing: VecCollection<'s, T, Clearing, isize>,
+    /// What bids are awarded, once their gate is closed.
+    pub awards: VecCollection<'s, T, Award, isize>,
     /// Rules that stand.
     pub rules: VecCollection<'s, T, Rule, isize>,
     /// Ticks that came too late, whole.
@@ -109,7 +117,8 @@ pub fn build<'s>(config: &Config, zones: &Zones, inputs: Inputs<'s>) -> Outputs<
     let kpis = kpi::kpis(config, zones, bars.clone());
     let anomalies = anomaly::anomalies(config, zones, bars.clone(), rules.clone());
     let correlations = correlation::correlations(config, zones, bars);
-    let (bids, saved_bids) = bids::live_bids(config, inputs.bids, barriers);
+    let (bids, saved_bids) = bids::live_bids(config, zones, inputs.bids, barriers);
+    let (clearing, awards) = auctions::auctions(config, zones, bids.clone());
     Outputs {
         ticks: minute.ticks,
         bars: minute.bars.concat(rollups),
@@ -117,6 +126,8 @@ pub fn build<'s>(config: &Config, zones: &Zones, inputs: Inputs<'s>) -> Outputs<
         anomalies,
         correlations,
         bids,
+        clearing,
+        awards,
         rules,
         refused: minute.refused,
         counts: minute.counts,

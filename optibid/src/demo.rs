@@ -18,7 +18,8 @@ const WARM_UP_MS: i64 = 12 * 60_000;
 /// What to show.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Replay real files instead of a simulated market: files, folders or zips (NYISO, PJM, AEMO, IEX, EPF).
+    /// Replay real files instead of a simulated market: files, folders or zips (NYISO, PJM, AEMO, IEX, EPF, OMIE,
+    /// TenneT).
     #[arg(long, num_args = 1.., value_name = "PATH")]
     replay: Vec<PathBuf>,
     /// Speed of the replay: a factor like 60x, or max.

@@ -71,7 +71,8 @@ pub(crate) fn open(paths: &[PathBuf], zones: &Zones) -> Result<simulator::Replay
     let replay = simulator::Replay::open(paths, zones).context("open the files to replay")?;
     for report in replay.reports() {
         let format = report.format.map_or_else(|| "no format known".to_owned(), |format| format!("{format:?}"));
-        tracing::info!(file = %report.file, format, records = report.records, bad_rows = report.bad_rows.len(), "file");
+        let (records, bids, bad_rows) = (report.records, report.bids, report.bad_rows.len());
+        tracing::info!(file = %report.file, format, records, bids, bad_rows, "file");
         for row in report.bad_rows.iter().take(5) {
             tracing::warn!(file = %report.file, ?row, "row left out");
         }
@@ -79,7 +80,7 @@ pub(crate) fn open(paths: &[PathBuf], zones: &Zones) -> Result<simulator::Replay
             tracing::info!(file = %report.file, times, "{note}");
         }
     }
-    anyhow::ensure!(replay.records() > 0, "no price in any of the files");
+    anyhow::ensure!(replay.records() > 0, "no price and no bid in any of the files");
     Ok(replay)
 }
 

@@ -59,7 +59,7 @@ enum Command {
     /// List or verify what a restart would begin with.
     #[command(subcommand)]
     Checkpoints(checkpoints::Command),
-    /// Clear a day of real bids and stand the prices beside the official ones.
+    /// Send a day of real bids through the dataflow and stand the clearing beside the official prices.
     #[command(subcommand)]
     Report(report::Command),
     /// Show or check the configuration.
@@ -96,7 +96,7 @@ async fn dispatch(command: Command, config: config::Config) -> anyhow::Result<()
         Command::Replay(args) => replay::replay(&config, args).await,
         Command::Sql(args) => sql::sql(&config, args).await,
         Command::Checkpoints(command) => checkpoints::command(&config, &command).await,
-        Command::Report(command) => report::report(&command),
+        Command::Report(command) => report::report(config, command).await,
         Command::Config(command) => config::command(&config, &command).await,
     }
 }

@@ -33,13 +33,14 @@ pub(crate) struct Args {
 pub(crate) async fn replay(config: &Config, args: Args) -> Result<()> {
     let zones = config.zone_table()?;
     let replay = feeder::open(&args.paths, &zones)?;
-    println!("{} prices in {} files", replay.records(), replay.reports().len());
+    let (records, bids) = (replay.records(), replay.bids());
+    println!("{} prices and {bids} bids in {} files", records - bids, replay.reports().len());
     if args.dry_run {
         return Ok(());
     }
     let producer = feeder::external_producer(&with_brokers(config, args.brokers))?;
     let options = feed::Options { speed: args.speed, columnar_rows: args.columnar, ..Default::default() };
     let sent = feed::replay(replay, &producer, &options, stop_on_signal()?).await?;
-    println!("sent {} records in {} messages", sent.records, sent.messages);
+    println!("sent {} records ({} bids) in {} messages", sent.records, sent.bids, sent.messages);
     Ok(())
 }

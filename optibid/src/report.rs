@@ -1,16 +1,30 @@
-//! `optibid report omie`: the day-ahead book of Iberia cleared by us, beside what OMIE published.
+//! `optibid report omie`: the day-ahead book of Iberia through the broker and the dataflow, beside what OMIE published.
 
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use clearing::omie::{self, PORTUGAL, SPAIN};
-use clearing::{Day, Side};
+use model::money::{price, volume_mwh};
+use model::{Batch, BidKind, Clearing, Granularity, LocationId, Market, Names, SeriesKey, Snapshot, Zones};
+use pipeline::source::embedded::Embedded;
+use pipeline::{Clock, Feed, Parts, Pipeline, Shutdown};
+use simulator::feed;
+use simulator::replay::Body;
+use tokio::sync::{broadcast, watch};
+
+use crate::config::Config;
+use crate::feeder;
+
+/// How long nothing may come before the report gives up.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What to report on.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Clear a complete day of the Iberian day-ahead market, and stand the prices beside the official ones.
+    /// Send a complete day of the Iberian day-ahead market through the broker and the dataflow, and stand the clearing
+    /// beside the official prices.
     Omie {
         /// Folder with CAB_*, DET_*, capacidad_inter_pbc_*, participants_bidding_zones.csv and, if there, marginalpdbc_*.
         folder: PathBuf,
@@ -18,106 +32,162 @@ pub(crate) enum Command {
 }
 
 /// Prints the report.
-pub(crate) fn report(command: &Command) -> Result<()> {
+pub(crate) async fn report(config: Config, command: Command) -> Result<()> {
     let Command::Omie { folder } = command;
-    iberia(folder)
-}
-
-/// The one file of the folder whose name begins so.
-fn read(folder: &Path, prefix: &str) -> Result<Option<Vec<u8>>> {
-    let listed = std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = listed.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
-    paths.sort();
-    match &paths[..] {
-        [] => Ok(None),
-        [path] => Ok(Some(std::fs::read(path).with_context(|| format!("read {}", path.display()))?)),
-        [one, other, ..] => anyhow::bail!("one day at a time: {} and {}", one.display(), other.display()),
-    }
-}
-
-fn needed(folder: &Path, prefix: &str) -> Result<Vec<u8>> {
-    read(folder, prefix)?.with_context(|| format!("no file {prefix}* in {}", folder.display()))
-}
-
-/// Says which rows were not read, and why.
-fn told<R>(what: &str, rows: omie::Rows<R>) -> Vec<R> {
-    if let Some(first) = rows.refused.first() {
-        println!("{what}: {} rows refused, the first: {first}", rows.refused.len());
-    }
-    rows.rows
-}
-
-fn eur(micros: i64) -> f64 {
-    micros as f64 / 1e6
-}
-
-fn mw(kw: i64) -> f64 {
-    kw as f64 / 1e3
-}
-
-fn iberia(folder: &Path) -> Result<()> {
-    const HOURS: u16 = 24;
-    let headers = told("orders", omie::headers(&needed(folder, "CAB_")?));
-    let details = told("steps", omie::details(&needed(folder, "DET_")?, HOURS));
-    let zones = omie::zones(&needed(folder, "participants_bidding_zones")?);
-    let borders = told("borders", omie::borders(&needed(folder, "capacidad_inter")?));
-    let official = read(folder, "marginalpdbc_")?.map_or_else(Vec::new, |bytes| told("prices", omie::official(&bytes)));
-
-    let mut day = Day::new(omie::config(HOURS));
-    for order in omie::orders(&headers, &details, &zones) {
-        let id = order.id;
-        day.put(order).map_err(|refusal| anyhow::anyhow!("order {}: {refusal}", id.0))?;
-    }
-    omie::set_borders(&mut day, &borders, &headers);
+    let zones = config.zone_table()?;
+    let replay = feeder::open(std::slice::from_ref(&folder), &zones)?;
+    let expected = Expected::of(feeder::open(&[folder], &zones)?)?;
+    anyhow::ensure!(!expected.revisions.is_empty(), "no bids in the folder");
     let started = Instant::now();
-    day.clear();
-    println!("{} orders, {} steps, cleared in {:.0?}", headers.len(), details.len(), started.elapsed());
-
-    let unit = |id: u64| {
-        let number = id / omie::IDS_PER_ORDER;
-        headers.iter().find(|header| header.order == number).map_or("", |header| &header.unit)
-    };
-    let mut differences = Vec::new();
+    let (state, letters) = through(config, &zones, replay, &expected).await?;
     println!(
-        "hour  Spain €/MWh  Portugal  official Spain  difference  flow ES→PT MW  published    sold MW  marginal order"
+        "{} bids of {} messages, {} refused, through broker and dataflow in {:.1} s",
+        state.bids.len(),
+        expected.messages,
+        letters.len(),
+        started.elapsed().as_secs_f64()
     );
-    for hour in 0..HOURS {
-        let result = day.result(hour);
-        let (spain, portugal) = (&result.zones[usize::from(SPAIN)], &result.zones[usize::from(PORTUGAL)]);
-        let price = spain.price.map_or_else(|| "-".to_owned(), |price| format!("{:.2}", eur(price)));
-        let given = official.iter().find(|row| row.period == hour + 1);
-        let difference = given.and_then(|row| Some(eur(spain.price? - row.spain)));
+    for (reason, times) in &letters {
+        println!("refused {times} ×: {reason}");
+    }
+    print(&state, &zones);
+    Ok(())
+}
+
+/// What must have arrived before the report can be written.
+struct Expected {
+    /// The last revision of each bid.
+    revisions: BTreeMap<String, i64>,
+    messages: usize,
+    prices: u64,
+}
+
+impl Expected {
+    fn of(replay: simulator::Replay) -> Result<Self> {
+        let mut expected = Self { revisions: BTreeMap::new(), messages: 0, prices: 0 };
+        for record in replay {
+            match record?.body {
+                Body::Bid(bid) => {
+                    expected.messages += 1;
+                    let last = expected.revisions.entry(bid.bid).or_insert(bid.revision);
+                    *last = bid.revision.max(*last);
+                }
+                Body::Tick(_) => expected.prices += 1,
+            }
+        }
+        Ok(expected)
+    }
+}
+
+/// Bids that were refused, by reason.
+type Letters = BTreeMap<String, usize>;
+
+/// Sends everything through an embedded broker and the dataflow; the state once all of it is in.
+async fn through(
+    mut config: Config,
+    zones: &Zones,
+    replay: simulator::Replay,
+    expected: &Expected,
+) -> Result<(Arc<Snapshot>, Letters)> {
+    config.pipeline.kafka.bootstrap.clear();
+    config.pipeline.clock = Clock::Event;
+    let (shutdown, names) = (Shutdown::new(), Arc::new(Names::default()));
+    let embedded = Embedded::start(&config.pipeline, zones).context("start the embedded broker")?;
+    let bootstrap = embedded.bootstrap_servers().to_owned();
+    let parts = Parts {
+        feed: Feed::Embedded(embedded),
+        queues: Vec::new(),
+        log: None,
+        durable: None,
+        written: None,
+        stage: pipeline::Stage::default(),
+        begin: None,
+        limits: config.snapshot,
+        metrics: pipeline::Metrics::new(&prometheus::Registry::new())?,
+    };
+    let start = {
+        let (settings, operators) = (config.pipeline.clone(), config.operators.clone());
+        let (zones, names, shutdown) = (zones.clone(), Arc::clone(&names), shutdown.clone());
+        move || Pipeline::start(settings, operators, zones, names, parts, &shutdown)
+    };
+    let handle = tokio::task::spawn_blocking(start).await.context("start the pipeline")??;
+    let mut batches = handle.batches.subscribe();
+    let producer = feeder::embedded_producer(&config.pipeline.kafka, &bootstrap, handle.shared_positions())?;
+    let (_keep, stopped) = watch::channel(false);
+    let sending = tokio::spawn(async move {
+        let options = feed::Options { speed: simulator::Speed::Max, ..feed::Options::default() };
+        feed::replay(replay, &producer, &options, stopped).await
+    });
+    let mut letters = Letters::new();
+    let mut refused = 0;
+    loop {
+        match tokio::time::timeout(PATIENCE, batches.recv()).await {
+            Ok(Ok(batch)) => refused += count_letters(&batch, &mut letters),
+            Ok(Err(broadcast::error::RecvError::Lagged(_))) => {}
+            Ok(Err(broadcast::error::RecvError::Closed)) => anyhow::bail!("the dataflow ended before all bids were in"),
+            Err(_) => anyhow::bail!("nothing came for {PATIENCE:?}, and not all bids are in"),
+        }
+        let state = handle.snapshot.load_full();
+        let has = |(bid, revision): (&String, &i64)| {
+            state.bids.get(bid).is_some_and(|(_, standing)| standing.revision >= *revision)
+        };
+        let there = expected.revisions.iter().filter(|bid| has(*bid)).count();
+        if there + refused >= expected.revisions.len() && state.counts.received >= expected.prices {
+            sending.await.context("send the files")??;
+            handle.stop().await.map_err(|error| anyhow::anyhow!(error))?;
+            return Ok((state, letters));
+        }
+    }
+}
+
+fn count_letters(batch: &Batch, letters: &mut Letters) -> usize {
+    let of_bids = batch.dead_letters.iter().filter(|letter| letter.topic.ends_with(".bids"));
+    of_bids.map(|letter| *letters.entry(letter.detail.clone()).or_default() += 1).count()
+}
+
+fn print(state: &Snapshot, zones: &Zones) {
+    let index = |code: &str| zones.get(code).map_or(LocationId(0), |zone| zone.index());
+    let (spain, portugal) = (index("MIBEL-ES"), index("MIBEL-PT"));
+    let rows: Vec<&Clearing> =
+        state.clearing.values().map(|(_, row)| row).filter(|row| row.series.location == spain).collect();
+    let euro = |micros: Option<i64>| micros.map_or_else(|| "-".to_owned(), |micros| format!("{:.2}", price(micros)));
+    println!(
+        "interval start        Spain €/MWh  Portugal  official Spain  difference  flow ES→PT MW    sold MW  marginal bid"
+    );
+    let mut differences = Vec::new();
+    for row in rows {
+        let other = state.clearing.get(&(SeriesKey { location: portugal, ..row.series }, row.start_ms));
+        let official = official(state, spain, row.series.market, row.start_ms);
+        let difference = row.price_micros.zip(official).map(|(ours, theirs)| price(ours) - price(theirs));
         differences.extend(difference);
-        let published = borders.iter().find(|row| (row.period, row.border) == (hour + 1, 2));
+        let asset = |bid: &str| state.bids.get(bid).and_then(|(_, bid)| bid.asset.clone()).unwrap_or_default();
         println!(
-            "{:>4} {price:>12} {:>9} {:>15} {:>11} {:>14.1} {:>10.1} {:>10.1}  {}",
-            hour + 1,
-            portugal.price.map_or_else(|| "-".to_owned(), |price| format!("{:.2}", eur(price))),
-            given.map_or_else(|| "-".to_owned(), |row| format!("{:.2}", eur(row.spain))),
+            "{}  {:>10} {:>9} {:>15} {:>11} {:>14.1} {:>10.1}  {}",
+            model::time::rfc3339(row.start_ms),
+            euro(row.price_micros),
+            euro(other.and_then(|(_, row)| row.price_micros)),
+            euro(official),
             difference.map_or_else(|| "-".to_owned(), |difference| format!("{difference:+.2}")),
-            mw(result.flow),
-            mw(published.map_or(0, |row| row.import + row.export)),
-            mw(spain.sold),
-            spain.marginal.map_or_else(String::new, |(side, id)| {
-                let side = if side == Side::Buy { "buy" } else { "sell" };
-                format!("{side} {} {}", id.0 / omie::IDS_PER_ORDER, unit(id.0))
-            }),
+            volume_mwh(-row.import_kw),
+            volume_mwh(row.sold_kw),
+            row.marginal.as_ref().map_or_else(String::new, |(side, bid)| format!(
+                "{} {bid} {}",
+                side.as_str(),
+                asset(bid)
+            )),
         );
     }
-    for component in day.components().filter(|component| component.intervals.len() > 1) {
-        println!(
-            "blocks and complex orders over {} hours: {} accepted, {} nodes, at most {:.2} € of welfare left",
-            component.intervals.len(),
-            component.accepted.len(),
-            component.nodes,
-            (component.bound - component.welfare) as f64 / 1e6
-        );
-    }
+    let complex = state.bids.values().filter(|(_, bid)| !matches!(bid.kind, BidKind::Curve | BidKind::Capacity { .. }));
+    println!("blocks and complex bids: {}; awards: {}", complex.count(), state.awards.len());
     if !differences.is_empty() {
         let exact = differences.iter().filter(|difference| difference.abs() <= 0.0101).count();
         let mean = differences.iter().map(|difference| difference.abs()).sum::<f64>() / differences.len() as f64;
-        println!("exact (±0.01) in {exact} of {} hours, mean absolute error {mean:.3} €/MWh", differences.len());
+        println!("exact (±0.01) in {exact} of {} intervals, mean absolute error {mean:.3} €/MWh", differences.len());
     }
-    Ok(())
+}
+
+/// The price that the operator published.
+fn official(state: &Snapshot, location: LocationId, market: Market, start_ms: i64) -> Option<i64> {
+    let series = SeriesKey { location, market };
+    state.series_bars(series, Granularity::M1, start_ms, start_ms + 60_000).next().map(|row| row.bar.close)
 }

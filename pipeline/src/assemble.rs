@@ -166,6 +166,8 @@ pub(crate) fn assemble<'s>(
     let mut anomalies = builder.new_input(outputs.anomalies.inner, Exchange::new(|_: &_| 0));
     let mut correlations = builder.new_input(outputs.correlations.inner, Exchange::new(|_: &_| 0));
     let mut bids = builder.new_input(outputs.bids.inner, Exchange::new(|_: &_| 0));
+    let mut clearing = builder.new_input(outputs.clearing.inner, Exchange::new(|_: &_| 0));
+    let mut awards = builder.new_input(outputs.awards.inner, Exchange::new(|_: &_| 0));
     let mut rules = builder.new_input(outputs.rules.inner, Exchange::new(|_: &_| 0));
     builder.build(move |_capabilities| {
         move |frontiers| {
@@ -186,6 +188,8 @@ pub(crate) fn assemble<'s>(
             anomalies.for_each(|_, rows| to.updates(rows, |moment| &mut moment.anomalies));
             correlations.for_each(|_, rows| to.updates(rows, |moment| &mut moment.correlations));
             bids.for_each(|_, rows| to.updates(rows, |moment| &mut moment.bids));
+            clearing.for_each(|_, rows| to.updates(rows, |moment| &mut moment.clearing));
+            awards.for_each(|_, rows| to.updates(rows, |moment| &mut moment.awards));
             rules.for_each(|_, rows| to.updates(rows, |moment| &mut moment.rules));
             // An output that can never say anything has an empty frontier, and holds nobody up.
             if let Some(least) = frontiers.iter().filter_map(|f| f.frontier().first().copied()).min() {

@@ -13,11 +13,11 @@
 //! State: at most `max_batch` rows and one chunk staged; while following a record, as much as one partition is read
 //! ahead of another that a T waits for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use model::wire::{Decoded, Decoder, Origin};
-use model::{BidEvent, DeadLetter, LocationName, Notice, PartitionId, Rule, T, Tick};
+use model::{BidEvent, BidKind, DeadLetter, LocationId, LocationName, Notice, PartitionId, Rule, T, Tick};
 use operators::keyed::Barrier;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,9 @@ pub(crate) struct Binder {
     lanes: BTreeMap<PartitionId, Lane>,
     /// Names of partitions that worker 0 has not been told yet.
     fresh: Vec<(Arc<str>, i32)>,
+    /// Locations whose names this worker has told worker 0, where that is in another process. Each worker tells for itself,
+    /// with the first record of its own: of two, the one that met a name first may be ahead with its records.
+    told: Option<HashSet<LocationId>>,
     rows: usize,
     ended: bool,
     /// Records are kept until a recorded T takes them.
@@ -111,6 +114,7 @@ impl Binder {
         config: &Config,
         following: bool,
     ) -> Self {
+        let told = (!shared.layout.leads()).then(HashSet::new);
         Self {
             worker,
             peers,
@@ -124,6 +128,7 @@ impl Binder {
             event_step_ms: config.event_step.millis_i64(),
             lanes: BTreeMap::new(),
             fresh: Vec::new(),
+            told,
             rows: 0,
             ended: false,
             spare: Vec::new(),
@@ -243,6 +248,7 @@ impl Binder {
             share.bound.offsets.push((id, upto));
             self.spare.push(decoded);
         }
+        self.tell_names(&mut share);
         share
     }
 
@@ -320,7 +326,21 @@ impl Binder {
                 break;
             }
         }
+        self.tell_names(&mut share);
         share
+    }
+
+    /// Names of the locations in a share that worker 0 may not know.
+    fn tell_names(&mut self, share: &mut Share) {
+        let Some(told) = &mut self.told else { return };
+        let capacity = |bid: &BidEvent| match bid.kind {
+            BidKind::Capacity { to } => Some(to),
+            _ => None,
+        };
+        let ticks = share.ticks.iter().map(|tick| tick.location);
+        let bids = share.bids.iter().flat_map(|bid| [Some(bid.series.location), capacity(bid)]).flatten();
+        let fresh = ticks.chain(bids).filter(|location| told.insert(*location));
+        share.bound.names.extend(fresh.filter_map(|location| self.decoder.names.name(location)));
     }
 
     fn take(&mut self, now_ms: i64, budget: &mut usize, share: &mut Share) {
@@ -385,7 +405,6 @@ fn append(share: &mut Share, decoded: &mut Decoded) {
     share.ticks.append(&mut decoded.ticks);
     share.bids.append(&mut decoded.bids);
     share.rules.append(&mut decoded.rules);
-    share.bound.names.append(&mut decoded.names);
     share.bound.notices.append(&mut decoded.notices);
     share.bound.dead_letters.append(&mut decoded.dead_letters);
     share.bound.received += decoded.received;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use model::bid::{BidStatus, Side};
 use model::time::HOUR_MS;
-use model::wire::json::{Timestamp, WireStep};
-use model::wire::{TopicKind, WireBid, WireNotice};
-use model::{Market, Zone};
+use model::wire::json::Timestamp;
+use model::wire::{TopicKind, WireBid, WireKind, WireNotice, WireStep};
+use model::{Market, Zone, money};
 
 use crate::message::{Body, Expected, Message, Truth};
 use crate::random::Dice;
@@ -55,14 +55,17 @@ pub(crate) fn life(place: &Place<'_>, id: String, dice: &mut Dice) -> Vec<Messag
         revision: 0,
         status: BidStatus::Submitted,
         organisation: (*dice.pick(&ORGANISATIONS)).to_owned(),
+        asset: None,
         market_zone: place.zone.code.clone(),
         location: None,
         market: Market::DayAheadHourly,
         delivery: Timestamp::Millis(delivery_ms),
         duration_ms: None,
         side,
-        steps: steps(side, place.price, dice),
+        kind: WireKind::Curve,
+        steps: steps(side, place, delivery_ms, dice),
         timestamp: Timestamp::Millis(place.at_ms),
+        published: None,
     };
     let key: Arc<str> = bid.bid.as_str().into();
     let mut events = Vec::with_capacity(3);
@@ -78,7 +81,7 @@ pub(crate) fn life(place: &Place<'_>, id: String, dice: &mut Dice) -> Vec<Messag
         at_ms
     };
     while dice.chance(0.3) && bid.revision < 5 {
-        bid.steps = steps(side, place.price, dice);
+        bid.steps = steps(side, place, delivery_ms, dice);
         let at = next(BidStatus::Amended, &mut bid, dice);
         send(&bid, at);
     }
@@ -96,15 +99,18 @@ pub(crate) fn life(place: &Place<'_>, id: String, dice: &mut Dice) -> Vec<Messag
     events
 }
 
-/// One to five steps around a price: ascending to sell, descending to buy.
-fn steps(side: Side, price: f64, dice: &mut Dice) -> Vec<WireStep> {
+/// One to five steps around a price: ascending to sell, descending to buy, within the market's limits.
+fn steps(side: Side, place: &Place<'_>, delivery_ms: i64, dice: &mut Dice) -> Vec<WireStep> {
+    let limits = place.zone.bid_limits_at(Market::DayAheadHourly, delivery_ms);
+    let (floor, cap) = limits.map_or((f64::MIN, f64::MAX), |(floor, cap)| (money::price(floor), money::price(cap)));
+    let price = place.price;
     let scale = price.abs().max(10.0);
     let mut level = price + scale * dice.between(-0.2, 0.1);
     let count = 1 + dice.below(5);
     let mut steps = Vec::with_capacity(count);
     for _ in 0..count {
         let power = (dice.between(5.0, 150.0) * 10.0).round() / 10.0;
-        steps.push(WireStep { price: (level * 100.0).round() / 100.0, power });
+        steps.push(WireStep::flat(((level * 100.0).round() / 100.0).clamp(floor, cap), power));
         let rise = scale * dice.between(0.01, 0.1);
         level += if side == Side::Sell { rise } else { -rise };
     }

@@ -1,7 +1,7 @@
 //! Running a source into Kafka: a replay or a made-up market, at a speed, until it ends or is told to stop.
 //!
 //! Ticks go out as one JSON message each or, for high rates, as columnar messages of up to `columnar_rows` ticks of
-//! one location. Every [`CHECK_EVERY`] messages the feed looks whether to stop, whether a message was given up
+//! one location; bids always as JSON. Every [`CHECK_EVERY`] messages the feed looks whether to stop, whether a message was given up
 //! (that ends the run with an error) and whether the reader keeps up.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::humane::Span;
-use model::wire::{TopicKind, WireTick, columnar};
+use model::wire::{TopicKind, WireBid, WireTick, columnar};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::generator::Generator;
 use crate::message::{Body, Message};
 use crate::pace::{Schedule, Speed};
 use crate::producer::Producer;
-use crate::replay::Replay;
+use crate::replay::{self, Replay};
 use crate::totals::Totals;
 
 /// Messages between two looks around.
@@ -56,6 +56,8 @@ impl Default for Options {
 pub struct Sent {
     /// Ticks, bids and notices.
     pub records: u64,
+    /// Bids among them.
+    pub bids: u64,
     /// Kafka messages.
     pub messages: u64,
 }
@@ -70,6 +72,7 @@ pub async fn replay(
     let start_ms = replay.span_ms().map_or(0, |(first, _)| first);
     let mut feed = Feed::new(producer, options, options.now_ms.unwrap_or(start_ms), stop);
     let mut topics: HashMap<String, Arc<str>> = HashMap::new();
+    let bids: Arc<str> = producer.topic(TopicKind::Bids, "").into();
     let mut read_up_to_ms = start_ms;
     for record in replay {
         let record = record?;
@@ -77,13 +80,21 @@ pub async fn replay(
             read_up_to_ms = record.published_ms;
             feed.caught_up().await?;
         }
-        let topic = topics.entry(record.tick.market_zone.clone());
-        let topic = topic.or_insert_with_key(|zone| Arc::from(producer.topic(TopicKind::Ticks, zone))).clone();
         if !feed.is_due(record.published_ms).await? {
             break;
         }
-        let key = record.tick.location.as_deref().unwrap_or(&record.tick.market_zone).into();
-        feed.tick(topic, key, record.tick).await?;
+        match record.body {
+            replay::Body::Tick(tick) => {
+                let topic = topics.entry(tick.market_zone.clone());
+                let topic = topic.or_insert_with_key(|zone| Arc::from(producer.topic(TopicKind::Ticks, zone))).clone();
+                let key = tick.location.as_deref().unwrap_or(&tick.market_zone).into();
+                feed.tick(topic, key, tick).await?;
+            }
+            replay::Body::Bid(bid) => {
+                let (topic, key) = (Arc::clone(&bids), bid.bid.as_str().into());
+                feed.bid(topic, key, bid).await?;
+            }
+        }
     }
     feed.finish().await
 }
@@ -115,6 +126,7 @@ pub async fn simulate(
         let topic = topic.or_insert_with_key(|(kind, zone)| Arc::from(producer.topic(*kind, zone))).clone();
         match message.body {
             Body::Tick(tick) => feed.tick(topic, message.key, tick).await?,
+            Body::Bid(bid) => feed.bid(topic, message.key, bid).await?,
             body => feed.other(topic, message.key, &body.encode()).await?,
         }
     }
@@ -212,6 +224,11 @@ impl<'a> Feed<'a> {
         let batch = batch.or_insert_with(|| Batch { ticks: Vec::with_capacity(rows), since: Instant::now() });
         batch.ticks.push(tick);
         if batch.ticks.len() >= rows { self.send_batch(&place).await } else { Ok(()) }
+    }
+
+    async fn bid(&mut self, topic: Arc<str>, key: Arc<str>, bid: WireBid) -> Result<(), Error> {
+        self.sent.bids += 1;
+        self.other(topic, key, &Body::Bid(bid).encode()).await
     }
 
     async fn other(&mut self, topic: Arc<str>, key: Arc<str>, payload: &[u8]) -> Result<(), Error> {

@@ -31,6 +31,12 @@ pub(crate) fn batches(state: &Snapshot) -> Vec<Arc<Batch>> {
     for (t, row) in state.bids.values() {
         at(*t, &mut |batch| batch.bids.push(Change::Put(row.clone())));
     }
+    for (t, row) in state.clearing.values() {
+        at(*t, &mut |batch| batch.clearing.push(Change::Put(row.clone())));
+    }
+    for (t, row) in state.awards.values() {
+        at(*t, &mut |batch| batch.awards.push(Change::Put(row.clone())));
+    }
     for (t, row) in state.rules.values() {
         at(*t, &mut |batch| batch.rules.push(Change::Put(row.clone())));
     }

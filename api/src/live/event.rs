@@ -11,13 +11,17 @@
 
 use std::collections::HashMap;
 
+use model::clearing::ClearingKey;
 use model::location::zone_code;
 use model::money::{price, volume_mwh};
 use model::output::{CorrelationKey, KpiKey};
 use model::time::{T, rfc3339};
-use model::{Alert, BarKey, BarRow, Change, Correlation, Granularity, Kpi, LiveBid, Notice, SeriesKey, Snapshot};
+use model::{
+    Alert, BarKey, BarRow, Change, Clearing, Correlation, Granularity, Kpi, LiveBid, Notice, SeriesKey, Snapshot,
+};
 use serde::Serialize;
 
+use crate::view::auction::{BookRow, ClearingRow};
 use crate::view::{AlertView, Bar, CorrelationView, KpiView, Labels, NoticeView, Price, Series};
 
 /// What a client subscribes to.
@@ -36,12 +40,28 @@ pub(crate) enum Channel {
     Correlations,
     /// `bidding_notification` of live bids.
     Bids,
+    /// `book_update`: the top of each delivery interval's book, and what is in it.
+    Book,
+    /// `clearing_update`.
+    Clearing,
 }
 
 impl Channel {
-    pub(crate) const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Prices,
+        Self::Volumes,
+        Self::Kpis,
+        Self::Alerts,
+        Self::Correlations,
+        Self::Bids,
+        Self::Book,
+        Self::Clearing,
+    ];
+    /// What a client gets that names none. Clients from before the others must go on seeing what they know.
+    pub(crate) const DEFAULT: [Self; 6] =
         [Self::Prices, Self::Volumes, Self::Kpis, Self::Alerts, Self::Correlations, Self::Bids];
-    pub(crate) const NAMES: [&'static str; 6] = ["prices", "volumes", "kpis", "alerts", "correlations", "bids"];
+    pub(crate) const NAMES: [&'static str; 8] =
+        ["prices", "volumes", "kpis", "alerts", "correlations", "bids", "book", "clearing"];
 
     pub(crate) fn name(self) -> &'static str {
         Self::NAMES[self as usize]
@@ -69,6 +89,8 @@ pub(crate) enum Key {
     Alert(u64),
     Correlation(CorrelationKey),
     Bid(u64),
+    Book(ClearingKey),
+    Clearing(ClearingKey),
     /// Replaces nothing and is never replaced.
     Once(T, u32),
 }
@@ -229,6 +251,25 @@ pub(crate) fn bid(labels: &Labels, t: T, bid: &LiveBid, removed: bool) -> Option
     std::hash::Hash::hash(&bid.bid, &mut hash);
     let key = Key::Bid(std::hash::Hasher::finish(&hash));
     Event::new(zone_of(bid.series), Channel::Bids, key, "bidding_notification", &At { t, body })
+}
+
+#[derive(Serialize)]
+struct OrGone<R> {
+    #[serde(flatten)]
+    row: R,
+    removed: bool,
+}
+
+/// The top of an interval's book, and what is in it.
+pub(crate) fn book_update(labels: &Labels, t: T, row: &Clearing, removed: bool) -> Option<Event> {
+    let body = At { t, body: OrGone { row: BookRow::new(labels, row), removed } };
+    Event::new(zone_of(row.series), Channel::Book, Key::Book(row.key()), "book_update", &body)
+}
+
+/// The clearing of an interval as its book stands.
+pub(crate) fn clearing_update(labels: &Labels, t: T, row: &Clearing, removed: bool) -> Option<Event> {
+    let body = At { t, body: OrGone { row: ClearingRow::new(labels, row), removed } };
+    Event::new(zone_of(row.series), Channel::Clearing, Key::Clearing(row.key()), "clearing_update", &body)
 }
 
 /// Remembers each series' newest minute, so that a correction of the past is never shown as the price.

@@ -33,6 +33,7 @@ use self::event::Newest;
 use self::moment::Moment;
 use self::subscription::{Spellings, Subscription};
 use crate::config::WebSocket as Config;
+use crate::lives::Lives;
 use crate::metrics::Metrics;
 use crate::view::Labels;
 
@@ -43,6 +44,7 @@ pub(crate) struct Hub {
     pub(crate) labels: Labels,
     pub(crate) spellings: Spellings,
     pub(crate) metrics: Metrics,
+    pub(crate) lives: Lives,
     live: Arc<ArcSwap<Snapshot>>,
     moments: broadcast::Sender<Arc<Moment>>,
     ring: RwLock<Ring>,
@@ -111,6 +113,7 @@ impl Hub {
             opened: AtomicU64::new(0),
             handed_out: AtomicU64::new(0),
             dead_letters: Default::default(),
+            lives: Lives::of(&live.load()),
             config,
             labels,
             metrics,
@@ -154,6 +157,7 @@ impl Hub {
         if batch.rows() == 0 {
             return;
         }
+        self.lives.take(batch);
         let live = self.live.load();
         let moment = Arc::new(Moment::of(&self.labels, &self.spellings, newest, &live, batch));
         self.metrics.websocket_moments.inc();

@@ -87,6 +87,11 @@ impl Moment {
         let rows = batch.correlations.iter();
         events.extend(rows.filter_map(|c| event::correlation_update(labels, t, c.row(), c.is_remove())));
         events.extend(batch.bids.iter().filter_map(|c| event::bid(labels, t, c.row(), c.is_remove())));
+        for change in &batch.clearing {
+            let (row, is_gone) = (change.row(), change.is_remove());
+            events.extend(event::book_update(labels, t, row, is_gone));
+            events.extend(event::clearing_update(labels, t, row, is_gone));
+        }
         Self { arrived, ..Self::new(t, spellings, events) }
     }
 

@@ -1,12 +1,13 @@
 //! The state at one T as one message: `{"type":"snapshot","t":T,"zones":[…],"channels":[…],"events":[…]}`.
 //!
 //! The events are the same messages that moments bring: latest prices and volumes, KPIs, standing alerts and
-//! recent notices (the newest `limit` of each), correlations. Live bids are a stream of notifications, not state.
+//! recent notices (the newest `limit` of each), correlations; for those who ask for them the books and the clearing of the
+//! last `limit` intervals of each series. Live bids are a stream of notifications, not state.
 
 use model::time::T;
-use model::{AlertState, Snapshot};
+use model::{AlertState, Clearing, Snapshot};
 
-use super::event::{self, Event, Target};
+use super::event::{self, Channel, Event, Target};
 use super::moment::list;
 use super::subscription::{Spellings, Subscription};
 use crate::view::Labels;
@@ -25,7 +26,7 @@ pub(crate) fn frame(
         let wants = |subscription: &Subscription| subscription.wants(T::MAX, event.target, event.channel);
         wants(new).filter(|_| old.is_none_or(|old| wants(old).is_none()))
     };
-    let texts: Vec<String> = events(labels, snapshot, limit)
+    let texts: Vec<String> = events(labels, snapshot, new, limit)
         .filter_map(|event| {
             let spelling = spelling(&event)?;
             let text = match event.target {
@@ -47,7 +48,12 @@ pub(crate) fn frame(
     frame
 }
 
-fn events<'a>(labels: &'a Labels, snapshot: &'a Snapshot, limit: usize) -> impl Iterator<Item = Event> + 'a {
+fn events<'a>(
+    labels: &'a Labels,
+    snapshot: &'a Snapshot,
+    wanted: &Subscription,
+    limit: usize,
+) -> impl Iterator<Item = Event> + use<'a> {
     let latest = snapshot.latest.values().flat_map(|(t, row)| {
         let volume = (row.bar.sum_volume_kwh != 0).then(|| event::volume_update(labels, *t, row));
         event::price_update(labels, *t, row).into_iter().chain(volume.flatten())
@@ -63,5 +69,24 @@ fn events<'a>(labels: &'a Labels, snapshot: &'a Snapshot, limit: usize) -> impl 
     let notices = notices.filter_map(|(index, (t, notice))| event::notice(*t, index, notice));
     let rows = snapshot.correlations.values();
     let correlations = rows.filter_map(|(t, row)| event::correlation_update(labels, *t, row, false));
-    latest.chain(kpis).chain(alerts).chain(notices).chain(correlations)
+    let auctions = intervals(labels, snapshot, wanted, limit);
+    latest.chain(kpis).chain(alerts).chain(notices).chain(correlations).chain(auctions)
+}
+
+/// Books and clearing of the last `limit` intervals of each series.
+fn intervals(labels: &Labels, snapshot: &Snapshot, wanted: &Subscription, limit: usize) -> Vec<Event> {
+    let (book, clearing) = (wanted.has(Channel::Book), wanted.has(Channel::Clearing));
+    if !book && !clearing {
+        return Vec::new();
+    }
+    let rows: Vec<&(T, Clearing)> = snapshot.clearing.values().collect();
+    let last = rows.chunk_by(|(_, one), (_, other)| one.series == other.series).flat_map(|series| {
+        let skip = series.len().saturating_sub(limit);
+        &series[skip..]
+    });
+    last.flat_map(|(t, row)| {
+        let top = book.then(|| event::book_update(labels, *t, row, false)).flatten();
+        top.into_iter().chain(clearing.then(|| event::clearing_update(labels, *t, row, false)).flatten())
+    })
+    .collect()
 }

@@ -48,7 +48,7 @@ pub(crate) struct Subscription {
     /// Zone code to spelling, and the T after which it counts.
     zones: BTreeMap<u16, (u8, T)>,
     /// The T after which each channel counts; `None`: not subscribed.
-    channels: [Option<T>; 6],
+    channels: [Option<T>; Channel::ALL.len()],
 }
 
 impl Subscription {
@@ -81,6 +81,11 @@ impl Subscription {
             Target::Pair(a, b) => zone(a).or_else(|| zone(b)).map(|_| 0),
             Target::Everybody => Some(0),
         }
+    }
+
+    /// Whether it has a channel, from whenever on.
+    pub(crate) fn has(&self, channel: Channel) -> bool {
+        self.channels[channel as usize].is_some()
     }
 
     /// Whether everything in it counts at `t`.

@@ -168,8 +168,20 @@ pub(crate) async fn notice(
     Ok(id)
 }
 
-async fn publish(app: &Shared, kind: TopicKind, zone: Option<&str>, key: &str, bytes: Vec<u8>) -> Result<(), Error> {
-    let label = if kind == TopicKind::Ticks { "ticks" } else { "notices" };
+/// Publishes a message and counts how that went.
+pub(crate) async fn publish(
+    app: &Shared,
+    kind: TopicKind,
+    zone: Option<&str>,
+    key: &str,
+    bytes: Vec<u8>,
+) -> Result<(), Error> {
+    let label = match kind {
+        TopicKind::Ticks => "ticks",
+        TopicKind::Bids => "bids",
+        TopicKind::Rules => "rules",
+        TopicKind::Notices => "notices",
+    };
     let outcome = app.deps.publisher.publish(kind, zone, key, bytes).await;
     let result = if outcome.is_ok() { "ok" } else { "failed" };
     app.metrics.published.with_label_values(&[label, result]).inc();

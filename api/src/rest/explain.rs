@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use model::money::{price, volume_mwh};
-use model::time::{T, parse_instant, rfc3339};
-use model::{BarRow, Disposition, Granularity, LocationId, SeriesKey, Snapshot, Tick};
+use model::time::{T, rfc3339};
+use model::{BarRow, Disposition, Granularity, SeriesKey, Snapshot, Tick};
 use serde::Serialize;
 use sql::TickRecord;
 use utoipa::ToSchema;
@@ -15,8 +15,8 @@ use super::market::market;
 use super::{Answer, Routes, Shared, answer, json, with};
 use crate::error::{Error, ErrorBody};
 use crate::history::{self, Range};
-use crate::params::{Params, decode, raw_query};
-use crate::series::candidates;
+use crate::params::{Params, decode, instant, raw_query};
+use crate::series;
 use crate::view::{Bar, Series};
 
 /// `/api/explain/…`.
@@ -95,10 +95,9 @@ pub(crate) struct Replaced {
 pub(crate) async fn explain_bar(location: &str, minute: &str, query: &str, app: &Shared) -> Answer {
     let params = Params::parse(query, &["market"])?;
     let minute = decode(minute)?;
-    let at = minute.parse::<i64>().ok().or_else(|| parse_instant(&minute));
-    let at = at.ok_or_else(|| Error::parameter("minute", &minute, "RFC 3339 or UTC milliseconds"))?;
+    let at = instant("minute", &minute)?;
     let market = market(&params)?;
-    let series = find(app, &decode(location)?, market)?;
+    let series = series::find(&app.labels, &decode(location)?, market)?;
     let snapshot = app.snapshot();
     let (from_ms, to_ms) = Granularity::M1.bucket(at, chrono_tz::UTC);
     let range = Range { granularity: Granularity::M1, from_ms, to_ms, max_bars: 2 };
@@ -118,34 +117,6 @@ pub(crate) async fn explain_bar(location: &str, minute: &str, query: &str, app: 
         complete,
         ticks: views(&records),
     })
-}
-
-/// The series that a location may mean, best first.
-fn find(app: &Shared, location: &str, market: Option<model::Market>) -> Result<Vec<SeriesKey>, Error> {
-    if let Some((zone, place)) = location.split_once('/') {
-        return Ok(candidates(app.zone(zone)?, Some(place), market));
-    }
-    if let Some(zone) = app.deps.zones.get(location) {
-        return Ok(candidates(zone, None, market));
-    }
-    let mut ids: BTreeMap<LocationId, String> = BTreeMap::new();
-    for zone in app.deps.zones.iter() {
-        let known = |l: &&model::zones::Location| {
-            l.name.eq_ignore_ascii_case(location) || l.aliases.iter().any(|a| a.eq_ignore_ascii_case(location))
-        };
-        ids.extend(zone.locations.iter().find(known).map(|l| (zone.location(&l.name), zone.code.clone())));
-    }
-    let names = app.deps.names.all().into_iter().filter(|name| name.location.eq_ignore_ascii_case(location));
-    ids.extend(names.map(|name| (name.id, name.zone.to_string())));
-    let zones: Vec<&String> = ids.values().collect();
-    match zones.as_slice() {
-        [only] => Ok(candidates(app.zone(only)?, Some(location), market)),
-        [] => Err(Error::NotFound(format!("no zone or location is called {location:?}; write ZONE or ZONE/LOCATION"))),
-        several => {
-            let ways: Vec<String> = several.iter().map(|zone| format!("{zone}/{location}")).collect();
-            Err(Error::parameter("location", location, serde_json::json!(ways)))
-        }
-    }
 }
 
 /// A bar may be gone because every record of it was withdrawn: its records still tell.

@@ -1,6 +1,8 @@
 //! REST: one file a resource, each with its filter, its handler, its shapes and their documentation.
 
 pub(crate) mod analytics;
+pub(crate) mod auctions;
+pub(crate) mod bids;
 pub(crate) mod broadcast;
 pub(crate) mod explain;
 pub(crate) mod market;

@@ -72,7 +72,7 @@ pub(crate) const ALLOWED: [&str; 4] = ["zones", "channels", "format", "since"];
 /// then every closed moment after it, ended by `{"type":"closed","t":T}`.
 #[utoipa::path(get, path = "/api/ws/ws/market/{zone}", tag = "websocket",
     params(("zone" = String, Path, description = "Zone by any name; messages spell it this way", example = "pjm"),
-        ("channels" = Option<String>, Query, description = "prices, volumes, kpis, alerts, correlations, bids, comma-separated; all without"),
+        ("channels" = Option<String>, Query, description = "prices, volumes, kpis, alerts, correlations, bids, book, clearing, comma-separated; all but book and clearing without"),
         ("format" = Option<String>, Query, description = "classic (one message an event) or batch (one message a moment); classic without"),
         ("since" = Option<u64>, Query, description = "Resume after this T; when it is too old a resync message and a snapshot follow")),
     responses((status = 101, description = "Switches to the WebSocket protocol"),
@@ -89,7 +89,7 @@ pub(crate) fn market_socket(zone: &str, ws: Option<Ws>, query: &str, app: Shared
 /// Follows several zones, in the same way.
 #[utoipa::path(get, path = "/api/ws/ws/prices", tag = "websocket",
     params(("zones" = Option<String>, Query, description = "Zones by any name, comma-separated; all without", example = "PJM,MUMBAI"),
-        ("channels" = Option<String>, Query, description = "prices, volumes, kpis, alerts, correlations, bids, comma-separated; all without"),
+        ("channels" = Option<String>, Query, description = "prices, volumes, kpis, alerts, correlations, bids, book, clearing, comma-separated; all but book and clearing without"),
         ("format" = Option<String>, Query, description = "classic (one message an event) or batch (one message a moment); classic without"),
         ("since" = Option<u64>, Query, description = "Resume after this T; when it is too old a resync message and a snapshot follow")),
     responses((status = 101, description = "Switches to the WebSocket protocol"),
@@ -109,7 +109,7 @@ pub(crate) fn prices_socket(ws: Option<Ws>, query: &str, app: Shared) -> Answer 
 
 fn open(label: String, zones: Vec<(u16, u8)>, params: &Params, ws: Option<Ws>, app: Shared) -> Answer {
     let channels = channels_by_name(&params.list("channels"))?;
-    let channels = if channels.is_empty() { Channel::ALL.to_vec() } else { channels };
+    let channels = if channels.is_empty() { Channel::DEFAULT.to_vec() } else { channels };
     let format = params.one_of("format", &["classic", "batch"], |text| match text {
         "classic" => Some(Format::Classic),
         "batch" => Some(Format::Batch),

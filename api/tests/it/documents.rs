@@ -9,7 +9,8 @@ use crate::world::{KEY, World, answer};
 
 /// What stands for a path parameter.
 fn concrete(path: &str) -> String {
-    path.replace("{zone}", "pjm").replace("{location}", "pjm").replace("{minute}", "2025-11-18T11:59:00Z")
+    let path = path.replace("{zone}", "pjm").replace("{location}", "pjm").replace("{id}", "b-1");
+    path.replace("{minute}", "2025-11-18T11:59:00Z").replace("{interval}", "2025-11-18T11:59:00Z")
 }
 
 #[tokio::test]
@@ -44,8 +45,8 @@ async fn every_documented_operation_takes_what_it_lists_and_nothing_else() {
             assert_eq!(listed, allowed, "{name}");
         }
     }
-    // 15 of their own, and 6 of the sockets under 3 prefixes.
-    assert_eq!(operations, 16 + 18);
+    // 27 of their own, and 6 of the sockets under 3 prefixes.
+    assert_eq!(operations, 27 + 18);
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn answers_are_as_they_were() {
     }
 }
 
-fn check(name: &str, body: &Value) {
+pub(crate) fn check(name: &str, body: &Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden").join(format!("{name}.json"));
     let text = format!("{}\n", serde_json::to_string_pretty(&sorted(body)).unwrap());
     if std::env::var_os("OPTIBID_BLESS").is_some() {

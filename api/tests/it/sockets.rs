@@ -16,12 +16,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_a
 use crate::world::{World, alert, answer, at, config, noon, notice};
 
 /// One client.
-struct Client<S>(WebSocketStream<S>);
+pub(crate) struct Client<S>(WebSocketStream<S>);
 
 /// Longer than anything here takes, so that a failure is a message and not a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn connect(world: &World, path: &str) -> Client<MaybeTlsStream<TcpStream>> {
+pub(crate) async fn connect(world: &World, path: &str) -> Client<MaybeTlsStream<TcpStream>> {
     Client(connect_async(format!("ws://{}{path}", world.address)).await.unwrap().0)
 }
 
@@ -32,7 +32,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Client<S> {
     }
 
     /// The next JSON message that is no heartbeat.
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         loop {
             match self.frame().await.expect("an open socket") {
                 Message::Text(text) => {
@@ -48,7 +48,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Client<S> {
     }
 
     /// Skips the greeting and returns the snapshot.
-    async fn greeted(&mut self) -> Value {
+    pub(crate) async fn greeted(&mut self) -> Value {
         assert_eq!(self.next().await["type"], "connection_established");
         let snapshot = self.next().await;
         assert_eq!(snapshot["type"], "snapshot");
@@ -60,7 +60,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Client<S> {
     }
 
     /// The messages of the next moment, and its T.
-    async fn moment(&mut self) -> (Vec<Value>, u64) {
+    pub(crate) async fn moment(&mut self) -> (Vec<Value>, u64) {
         let mut events = Vec::new();
         loop {
             let message = self.next().await;
@@ -72,7 +72,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Client<S> {
     }
 }
 
-fn kinds(events: &[Value]) -> Vec<&str> {
+pub(crate) fn kinds(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().unwrap()).collect()
 }
 

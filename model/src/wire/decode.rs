@@ -9,9 +9,9 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::bid::{BidEvent, Step};
+use crate::bid::BidEvent;
 use crate::dead_letter::{DeadLetter, Reason};
-use crate::location::{LocationName, Names, PartitionId, SeriesKey};
+use crate::location::{LocationName, Names, PartitionId};
 use crate::market::Market;
 use crate::money;
 use crate::notice::Notice;
@@ -21,7 +21,7 @@ use crate::tick::{Tick, TickExtra};
 use crate::time::{DAY_MS, HOUR_MS};
 use crate::zones::{Zone, Zones};
 
-use super::json::{RawTick, WireBid, WireNotice};
+use super::json::{RawTick, WireNotice};
 use super::{TopicKind, columnar, json};
 
 /// Version of the wire formats that this program writes; it reads this one and older ones.
@@ -30,8 +30,6 @@ pub const VERSION: u32 = 1;
 const OVERSIZED_KEPT_BYTES: usize = 64 << 10;
 /// Event times outside 1990-01-01 … 2100-01-01 are no market data.
 const EVENT_RANGE_MS: std::ops::Range<i64> = 631_152_000_000..4_102_444_800_000;
-/// Most steps in one bid curve.
-const MAX_STEPS: usize = 1_000;
 /// Longest name accepted, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
@@ -132,7 +130,7 @@ impl Decoded {
 }
 
 /// Why a record is refused: the reason and the detail for a person.
-pub(super) type Refusal = (Reason, String);
+pub type Refusal = (Reason, String);
 
 /// Decodes messages of every topic. Holds no state between messages.
 #[derive(Clone, Debug)]
@@ -157,7 +155,7 @@ impl Decoder {
         match kind {
             TopicKind::Ticks if columnar::is_stream(bytes) => self.columnar_ticks(origin, bytes, out),
             TopicKind::Ticks => self.json_tick(origin, bytes, out),
-            TopicKind::Bids => match self.bid(origin, bytes, out) {
+            TopicKind::Bids => match self.json_bid(origin, bytes, out) {
                 Ok(bid) => out.bids.push(bid),
                 Err(refusal) => out.refuse(origin, 0, refusal, bytes.to_vec()),
             },
@@ -290,11 +288,16 @@ impl Decoder {
         Ok((event_ms, published_ms))
     }
 
-    fn zone(&self, name: &str) -> Result<&Arc<Zone>, Refusal> {
+    pub(super) fn zone(&self, name: &str) -> Result<&Arc<Zone>, Refusal> {
         self.zones.get(name).ok_or_else(|| (Reason::UnknownZone, format!("no zone {:?} in the zone table", clip(name))))
     }
 
-    fn location(&self, zone: &Zone, name: Option<&str>, out: &mut Decoded) -> Result<crate::LocationId, Refusal> {
+    pub(super) fn location(
+        &self,
+        zone: &Zone,
+        name: Option<&str>,
+        out: &mut Decoded,
+    ) -> Result<crate::LocationId, Refusal> {
         let name = match name {
             None => zone.code.as_str(),
             Some(name) if name.trim().is_empty() || name.len() > MAX_NAME_BYTES => {
@@ -305,58 +308,6 @@ impl Decoder {
         let (id, fresh) = self.names.location(&zone.code, name);
         out.names.extend(fresh);
         Ok(id)
-    }
-
-    fn bid(&self, origin: &Origin, bytes: &[u8], out: &mut Decoded) -> Result<BidEvent, Refusal> {
-        let wire: WireBid = parse(bytes)?;
-        check_version(wire.v)?;
-        check_name("bid", &wire.bid)?;
-        check_name("organisation", &wire.organisation)?;
-        let zone = self.zone(&wire.market_zone)?;
-        if wire.revision < 0 {
-            return Err((Reason::BadField, format!("revision {} is negative", wire.revision)));
-        }
-        if wire.steps.len() > MAX_STEPS {
-            return Err((Reason::BadField, format!("{} steps, at most {MAX_STEPS} are allowed", wire.steps.len())));
-        }
-        let steps = wire
-            .steps
-            .iter()
-            .map(|step| {
-                let price_micros = money::price_micros(step.price)
-                    .ok_or_else(|| (Reason::BadPrice, format!("step price {} is not within ±10⁹", step.price)))?;
-                let power_kw = money::volume_kwh(step.power)
-                    .ok_or_else(|| (Reason::BadVolume, format!("step power {} MW is not within 0…10⁹", step.power)))?;
-                Ok(Step { price_micros, power_kw })
-            })
-            .collect::<Result<Vec<_>, Refusal>>()?;
-        let delivery_ms = event_time(wire.delivery.millis(), "delivery")?;
-        let event_ms = event_time(wire.timestamp.millis(), "timestamp")?;
-        let duration_ms = match (wire.duration_ms, wire.market.interval_ms()) {
-            (Some(ms), _) if ms > 0 && i64::from(ms) <= 25 * HOUR_MS => ms,
-            (None, ms) if ms > 0 => ms,
-            (given, _) => {
-                return Err((
-                    Reason::BadField,
-                    format!("duration_ms {given:?} is no delivery interval in {}", wire.market.as_str()),
-                ));
-            }
-        };
-        let location = self.location(zone, wire.location.as_deref(), out)?;
-        Ok(BidEvent {
-            bid: wire.bid,
-            revision: wire.revision,
-            status: wire.status,
-            organisation: wire.organisation,
-            series: SeriesKey { location, market: wire.market },
-            delivery_ms,
-            duration_ms,
-            side: wire.side,
-            steps,
-            event_ms,
-            partition: origin.partition_id,
-            offset: origin.offset,
-        })
     }
 
     fn rule(&self, bytes: &[u8]) -> Result<Rule, Refusal> {
@@ -405,25 +356,25 @@ impl Decoder {
     }
 }
 
-fn parse<W: DeserializeOwned>(bytes: &[u8]) -> Result<W, Refusal> {
+pub(super) fn parse<W: DeserializeOwned>(bytes: &[u8]) -> Result<W, Refusal> {
     serde_json::from_slice(bytes).map_err(|error| (Reason::Malformed, format!("read JSON: {error}")))
 }
 
-fn check_version(v: u32) -> Result<(), Refusal> {
+pub(super) fn check_version(v: u32) -> Result<(), Refusal> {
     match v {
         1..=VERSION => Ok(()),
         _ => Err((Reason::Malformed, format!("version {v}, this program reads 1 to {VERSION}"))),
     }
 }
 
-fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
+pub(super) fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
     if name.trim().is_empty() || name.len() > MAX_NAME_BYTES {
         return Err((Reason::BadField, format!("{field} {:?} is empty or too long", clip(name))));
     }
     Ok(())
 }
 
-fn event_time(ms: Option<i64>, field: &str) -> Result<i64, Refusal> {
+pub(super) fn event_time(ms: Option<i64>, field: &str) -> Result<i64, Refusal> {
     let ms = ms.ok_or_else(|| (Reason::BadTime, format!("{field} is no RFC 3339 instant or UTC milliseconds")))?;
     if EVENT_RANGE_MS.contains(&ms) {
         return Ok(ms);
@@ -474,6 +425,6 @@ fn positional_id(origin: &Origin, row: u32) -> u64 {
 }
 
 /// Foreign text in a message for a person: enough to recognise it, no more.
-fn clip(text: &str) -> &str {
+pub(super) fn clip(text: &str) -> &str {
     text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
 }

@@ -276,6 +276,9 @@ pub struct WireBid {
     pub status: crate::bid::BidStatus,
     /// Whose bid.
     pub organisation: String,
+    /// The unit behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<String>,
     /// Zone, any alias.
     pub market_zone: String,
     /// Location inside the zone.
@@ -283,27 +286,89 @@ pub struct WireBid {
     pub location: Option<String>,
     /// Market.
     pub market: Market,
-    /// Start of the delivery interval.
+    /// Start of the (first) delivery interval.
     pub delivery: Timestamp,
-    /// Length of the delivery interval; the market's own when absent.
+    /// Length of each delivery interval; the market's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u32>,
     /// Buy or sell.
     pub side: crate::bid::Side,
+    /// What is asked of its acceptance; nothing when absent.
+    #[serde(default, skip_serializing_if = "WireKind::is_curve")]
+    pub kind: WireKind,
     /// Steps: price (currency per MWh) and power (MW).
     pub steps: Vec<WireStep>,
     /// When it happened.
     pub timestamp: Timestamp,
+    /// When it was published; Kafka's timestamp when absent. Replays of the past set it, so that the event clock can follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Timestamp>,
+}
+
+/// What is asked of the acceptance of a bid, on the wire: `"curve"`, `{"block":{"min_acceptance_ratio":1}}`,
+/// `{"minimum_income":{"fixed":1000}}`, `{"capacity":{"to":"MIBEL-PT"}}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum WireKind {
+    /// Each step on its own.
+    #[default]
+    Curve,
+    /// Each step on its own, if the income reaches a minimum.
+    MinimumIncome {
+        /// Fixed term, currency.
+        fixed: f64,
+        /// Variable term, currency per accepted MWh; absent: the steps' own prices.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        variable: Option<f64>,
+    },
+    /// All steps at one ratio.
+    Block {
+        /// Smallest ratio other than 0; 1 is all-or-none.
+        min_acceptance_ratio: f64,
+        /// The block that this one hangs on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<String>,
+        /// At most one block of a group is accepted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exclusive_group: Option<String>,
+    },
+    /// Transmission capacity instead of energy.
+    Capacity {
+        /// The zone it leads to, any alias.
+        to: String,
+    },
+}
+
+impl WireKind {
+    fn is_curve(&self) -> bool {
+        *self == Self::Curve
+    }
 }
 
 /// One step of a bid curve on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WireStep {
-    /// Currency per MWh.
+    /// Start of its delivery interval; the bid's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Timestamp>,
+    /// Currency per MWh; of a piece of a linear curve at its first kW.
     pub price: f64,
+    /// The price at its last kW; the same when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_price: Option<f64>,
     /// MW.
     pub power: f64,
+    /// Smallest MW that may be accepted of it; 0 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_power: Option<f64>,
+}
+
+impl WireStep {
+    /// A divisible step at one price, in the bid's own interval.
+    pub fn flat(price: f64, power: f64) -> Self {
+        Self { delivery: None, price, end_price: None, power, min_power: None }
+    }
 }
 
 /// A notice on the wire.

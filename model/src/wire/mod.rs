@@ -4,6 +4,9 @@
 //! ticks in one message). Bids, rules and notices are JSON. Every field is documented at [`WireTick`] and
 //! its siblings; producers of ours build those structs and encode them here.
 
+pub mod bid;
+#[cfg(test)]
+mod bid_tests;
 pub mod columnar;
 pub mod decode;
 pub mod json;
@@ -11,7 +14,7 @@ pub mod json;
 mod tests;
 
 pub use decode::{Decoded, Decoder, Limits, Origin};
-pub use json::{WireBid, WireNotice, WireTick};
+pub use json::{WireBid, WireKind, WireNotice, WireStep, WireTick};
 
 /// What a topic carries; the last part of the topic's name says which (`<prefix>.ticks.<zone>`, `<prefix>.bids` …).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

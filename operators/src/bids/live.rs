@@ -6,11 +6,13 @@
 //! The winner is a maximum over a total order, so late, duplicate and out-of-order events give the same bid. Withdrawn,
 //! rejected and expired bids stand too, with that status: whoever clears a market picks those that count.
 //!
-//! State: the winning event of every bid whose delivery ended less than `retention.minute` before T. A bid older than
-//! that is forgotten without a word (its last row stands downstream), and an event for such a delivery is passed over.
+//! State: the winning event of every bid whose day of delivery ended less than `retention.minute` before T. A bid older than
+//! that is forgotten without a word (its last row stands downstream), and an event for such a delivery is passed over. All
+//! bids of a day are forgotten at once, and so is what follows from them: a day is never half there.
 
+use auction::Rules;
 use differential_dataflow::{AsCollection, VecCollection};
-use model::{BidEvent, LiveBid, PartitionId, T};
+use model::{BidEvent, LiveBid, PartitionId, T, Zones};
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::generic::operator::empty;
 
@@ -19,10 +21,12 @@ use crate::keyed::{Barrier, Durable, Emit, Machine, Visit, keyed_durable};
 /// The winning event of every bid; and at each barrier the winners that are new since the last.
 pub fn live_bids<'s>(
     config: &crate::Config,
+    zones: &Zones,
     events: StreamVec<'s, T, BidEvent>,
     barriers: Option<StreamVec<'s, T, Barrier>>,
 ) -> (VecCollection<'s, T, LiveBid, isize>, StreamVec<'s, T, BidEvent>) {
-    let machine = Live { retention_ms: config.retention.minute.millis_i64(), saves: barriers.is_some() };
+    let retention_ms = config.retention.minute.millis_i64();
+    let machine = Live { rules: Rules::new(zones), retention_ms, saves: barriers.is_some() };
     let bid = |event: &BidEvent| event.bid.clone();
     // A winner that was saved comes back as what it is: an event.
     let scope = events.scope();
@@ -39,6 +43,7 @@ struct Standing {
 }
 
 struct Live {
+    rules: Rules,
     retention_ms: i64,
     /// There are barriers.
     saves: bool,
@@ -47,8 +52,7 @@ struct Live {
 impl Live {
     /// The T at which a bid is forgotten.
     fn forgotten_at(&self, event: &BidEvent) -> T {
-        let end_ms = event.delivery_ms.saturating_add(i64::from(event.duration_ms));
-        T::try_from(end_ms.saturating_add(self.retention_ms)).unwrap_or(0)
+        self.rules.forgotten_at(event, self.retention_ms)
     }
 }
 

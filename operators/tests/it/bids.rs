@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::bid::{BidStatus, Side, Step};
+use model::bid::{BidKind, BidStatus, Side, Step};
 use model::{BidEvent, Market, PartitionId, SeriesKey, T, Zones};
 use operators::Config;
 use rand::{Rng, SeedableRng};
@@ -20,6 +20,15 @@ fn config() -> Config {
     config
 }
 
+/// The end of the day of delivery, in New York.
+fn day_end(delivery_ms: i64) -> i64 {
+    model::time::local_day(delivery_ms, chrono_tz::America::New_York).1
+}
+
+fn midnight() -> i64 {
+    day_end(START as i64)
+}
+
 fn event(bid: &str, revision: i64, partition: u32, offset: i64, delivery_ms: i64, status: BidStatus) -> BidEvent {
     let location = Zones::built_in().get("PJM").unwrap().index();
     BidEvent {
@@ -27,11 +36,13 @@ fn event(bid: &str, revision: i64, partition: u32, offset: i64, delivery_ms: i64
         revision,
         status,
         organisation: "acme".into(),
+        asset: None,
         series: SeriesKey { location, market: Market::DayAheadHourly },
         delivery_ms,
         duration_ms: 300_000,
         side: if offset % 2 == 0 { Side::Buy } else { Side::Sell },
-        steps: vec![Step { price_micros: offset * 1000, power_kw: 500 }],
+        kind: BidKind::Curve,
+        steps: vec![Step::flat(delivery_ms, offset * 1000, 500)],
         event_ms: delivery_ms - 1,
         partition: PartitionId(partition),
         offset,
@@ -41,7 +52,7 @@ fn event(bid: &str, revision: i64, partition: u32, offset: i64, delivery_ms: i64
 fn script(seed: u64) -> Vec<Moment<BidEvent, ()>> {
     use BidStatus::{Accepted, Amended, Expired, Rejected, Submitted, Withdrawn};
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
-    let (mut t, mut offset) = (START, 0);
+    let (mut t, mut offset) = (midnight() as T - 20 * MINUTE as T, 0);
     let mut moments = Vec::new();
     let mut sent: Vec<BidEvent> = Vec::new();
     for _ in 0..300 {
@@ -53,7 +64,7 @@ fn script(seed: u64) -> Vec<Moment<BidEvent, ()>> {
                 dice.random_bool(0.1).then(|| sent.get(dice.random_range(0..sent.len().max(1))).cloned()).flatten();
             let fresh = || {
                 let number = dice.random_range(0..60);
-                let delivery_ms = START as i64 + (number - 10) * 3 * MINUTE + dice.random_range(0..2) * MINUTE;
+                let delivery_ms = midnight() + (number - 30) * 3 * MINUTE + dice.random_range(0..2) * MINUTE;
                 let status = [Submitted, Amended, Withdrawn, Accepted, Rejected, Expired][dice.random_range(0..6)];
                 let (revision, partition) = (dice.random_range(0..4), dice.random_range(0..3));
                 event(&format!("bid-{number}"), revision, partition, offset, delivery_ms, status)
@@ -69,7 +80,7 @@ fn script(seed: u64) -> Vec<Moment<BidEvent, ()>> {
 
 /// What stands after each moment: the greatest event of each bid, among those that came before it was forgotten.
 fn oracle(script: &[Moment<BidEvent, ()>]) -> Vec<(T, BTreeSet<BidEvent>)> {
-    let over = |event: &BidEvent, t: T| event.delivery_ms + i64::from(event.duration_ms) + RETENTION <= t as i64;
+    let over = |event: &BidEvent, t: T| day_end(event.delivery_ms) + RETENTION <= t as i64;
     let mut standing: BTreeMap<String, BidEvent> = BTreeMap::new();
     let mut gone: Vec<BidEvent> = Vec::new();
     let mut moments = Vec::new();
@@ -90,7 +101,7 @@ fn oracle(script: &[Moment<BidEvent, ()>]) -> Vec<(T, BTreeSet<BidEvent>)> {
 
 fn live(workers: usize, seed: u64, script: &[Moment<BidEvent, ()>], end: T) -> Updates<BidEvent> {
     run(workers, seed, script, end, |events, _: timely::dataflow::StreamVec<'_, T, ()>| {
-        operators::bids::live_bids(&config(), events, None).0
+        operators::bids::live_bids(&config(), &Zones::built_in(), events, None).0
     })
 }
 
@@ -113,7 +124,7 @@ fn live_bids_equal_the_oracle_on_any_number_of_workers() {
 #[test]
 fn the_highest_revision_stands_and_an_old_bid_is_forgotten_without_a_word() {
     let delivery = START as i64;
-    let forgotten = (delivery + 300_000 + RETENTION) as T;
+    let forgotten = (day_end(delivery) + RETENTION) as T;
     let first = event("b", 1, 1, 10, delivery, BidStatus::Submitted);
     let amended = event("b", 2, 0, 5, delivery, BidStatus::Withdrawn);
     let late = event("b", 1, 9, 99, delivery, BidStatus::Accepted);

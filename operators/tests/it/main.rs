@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod anomaly;
+mod auctions;
 mod bars;
 mod bids;
 mod correlation;

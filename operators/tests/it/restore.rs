@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use model::bid::{BidStatus, Side, Step};
+use model::bid::{BidKind, BidStatus, Side, Step};
 use model::humane::Span;
 use model::{AnomalyKind, BarRow, BidEvent, Granularity, Market, PartitionId, Rule, SeriesKey, T};
 use operators::bars::open_from_ms;
@@ -42,11 +42,13 @@ fn everything(seed: u64) -> Workload {
             revision: dice.random_range(0..5),
             status: BidStatus::Submitted,
             organisation: "acme".into(),
+            asset: None,
             series: SeriesKey { market: Market::DayAheadHourly, ..series },
             delivery_ms,
             duration_ms: 3_600_000,
             side: Side::Buy,
-            steps: vec![Step { price_micros: number, power_kw: 10 }],
+            kind: BidKind::Curve,
+            steps: vec![Step::flat(delivery_ms, number, 10)],
             event_ms: t as i64,
             partition: PartitionId(7),
             offset: number,
@@ -133,6 +135,8 @@ fn a_restored_graph_says_what_the_first_one_says() {
             after("anomalies", at, workers, &whole.anomalies, &again.anomalies);
             after("correlations", at, workers, &whole.correlations, &again.correlations);
             after("bids", at, workers, &whole.bids, &again.bids);
+            after("clearing", at, workers, &whole.clearing, &again.clearing);
+            after("awards", at, workers, &whole.awards, &again.awards);
             after("rules", at, workers, &whole.rules, &again.rules);
             let later = |(t, _): &&(T, _)| *t > at;
             assert!(
@@ -146,6 +150,8 @@ fn a_restored_graph_says_what_the_first_one_says() {
             assert!(whole.ticks.iter().filter(later).eq(again.ticks.iter().filter(later)), "ticks after {at}");
             assert_eq!(standing_at(&whole.kpis, at), standing_at(&again.kpis, at), "kpis at {at}");
             assert_eq!(standing_at(&whole.correlations, at), standing_at(&again.correlations, at), "at {at}");
+            assert_eq!(standing_at(&whole.clearing, at), standing_at(&again.clearing, at), "clearing at {at}");
+            assert_eq!(standing_at(&whole.awards, at), standing_at(&again.awards, at), "awards at {at}");
             assert_eq!(standing_at(&whole.rules, at), standing_at(&again.rules, at), "rules at {at}");
             // What is frozen or forgotten is not said again; what is said stands.
             subset("bars", &standing_at(&again.bars, at), &standing_at(&whole.bars, at));

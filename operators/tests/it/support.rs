@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use model::batch::Counts;
-use model::{Anomaly, BarRow, BidEvent, Correlation, DeadLetter, Kpi, LiveBid, Names, Rule, T, Tick, TickRow, Zones};
+use model::{
+    Anomaly, Award, BarRow, BidEvent, Clearing, Correlation, DeadLetter, Kpi, LiveBid, Names, Rule, T, Tick, TickRow,
+    Zones,
+};
 use operators::bars::SavedMinute;
 use operators::keyed::Barrier;
 use operators::rules::SavedRule;
@@ -47,6 +50,8 @@ pub(crate) struct Captured {
     pub(crate) anomalies: Updates<Anomaly>,
     pub(crate) correlations: Updates<Correlation>,
     pub(crate) bids: Updates<LiveBid>,
+    pub(crate) clearing: Updates<Clearing>,
+    pub(crate) awards: Updates<Award>,
     pub(crate) rules: Updates<Rule>,
     pub(crate) dead_letters: Vec<(T, DeadLetter)>,
     /// Added up a T.
@@ -83,6 +88,8 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
             updates(out.anomalies.inner, into, end, &probe, |all| &mut all.anomalies);
             updates(out.correlations.inner, into, end, &probe, |all| &mut all.correlations);
             updates(out.bids.inner, into, end, &probe, |all| &mut all.bids);
+            updates(out.clearing.inner, into, end, &probe, |all| &mut all.clearing);
+            updates(out.awards.inner, into, end, &probe, |all| &mut all.awards);
             updates(out.rules.inner, into, end, &probe, |all| &mut all.rules);
             records(out.ticks, into, &probe, |all, t, row| all.ticks.push((t, row)));
             let (zones, names) = (work.zones.clone(), work.names.clone());
@@ -235,6 +242,8 @@ impl Captured {
         self.correlations.sort();
         consolidate(&mut self.correlations);
         self.bids.sort();
+        self.clearing.sort();
+        self.awards.sort();
         self.rules.sort();
         self.dead_letters.sort();
         self.saved_minutes.iter_mut().for_each(|(_, minute)| minute.records.sort());
@@ -311,6 +320,8 @@ pub(crate) fn run_all(work: &Workload, seed: u64) -> Captured {
         same("bars", workers, &one.bars, &other.bars);
         same("kpis", workers, &one.kpis, &other.kpis);
         same("bids", workers, &one.bids, &other.bids);
+        same("clearing", workers, &one.clearing, &other.clearing);
+        same("awards", workers, &one.awards, &other.awards);
         same("anomalies", workers, &one.anomalies, &other.anomalies);
         same("correlations", workers, &one.correlations, &other.correlations);
         same("rules", workers, &one.rules, &other.rules);

@@ -7,17 +7,26 @@ use std::collections::{BTreeMap, BTreeSet};
 const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("model", &[], &["timely", "tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
     ("clearing", &[], &["timely", "tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
-    ("operators", &["model"], &["tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
+    (
+        "auction",
+        &["model", "clearing"],
+        &["timely", "tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"],
+    ),
+    (
+        "operators",
+        &["model", "auction", "clearing"],
+        &["tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"],
+    ),
     ("sinks", &["model"], &["timely", "differential-dataflow", "warp", "datafusion"]),
     ("sql", &["model"], &["timely", "differential-dataflow", "warp", "rdkafka", "redis"]),
     ("simulator", &["model"], &["timely", "differential-dataflow", "warp", "datafusion", "redis", "clickhouse"]),
     (
         "api",
-        &["model", "sql"],
+        &["model", "sql", "auction", "clearing"],
         &["timely", "differential-dataflow", "rdkafka", "redis", "clickhouse", "tokio-postgres"],
     ),
     ("pipeline", &["model", "operators", "sinks"], &["warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
-    ("optibid", &["model", "clearing", "operators", "pipeline", "sinks", "sql", "api", "simulator"], &[]),
+    ("optibid", &["model", "clearing", "auction", "operators", "pipeline", "sinks", "sql", "api", "simulator"], &[]),
 ];
 
 #[test]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use model::batch::Counts;
 use model::{
-    Anomaly, BarRow, Batch, Correlation, DeadLetter, Kpi, LiveBid, Names, Notice, PartitionId, Rule, T, TickRow, Zones,
+    Anomaly, Award, BarRow, Batch, Clearing, Correlation, DeadLetter, Kpi, LiveBid, Names, Notice, PartitionId, Rule,
+    T, TickRow, Zones,
 };
 use operators::bars::Refused;
 use operators::keyed::Barrier;
@@ -29,6 +30,8 @@ pub(super) struct Moment {
     pub(super) anomalies: Vec<(Anomaly, isize)>,
     pub(super) correlations: Vec<(Correlation, isize)>,
     pub(super) bids: Vec<(LiveBid, isize)>,
+    pub(super) clearing: Vec<(Clearing, isize)>,
+    pub(super) awards: Vec<(Award, isize)>,
     pub(super) rules: Vec<(Rule, isize)>,
     /// State is saved after this T.
     pub(super) barrier: Option<Barrier>,
@@ -63,6 +66,8 @@ impl Moment {
         self.anomalies.append(&mut later.anomalies);
         self.correlations.append(&mut later.correlations);
         self.bids.append(&mut later.bids);
+        self.clearing.append(&mut later.clearing);
+        self.awards.append(&mut later.awards);
         self.rules.append(&mut later.rules);
         self.barrier = self.barrier.max(later.barrier);
         self.saved |= later.saved;
@@ -93,6 +98,8 @@ impl Moment {
             alerts: if self.saved { alerts.compare(t, self.anomalies) } else { alerts.apply(t, self.anomalies) },
             correlations: changes(self.correlations, model::Correlation::key),
             bids: changes(self.bids, |bid| bid.bid.clone()),
+            clearing: changes(self.clearing, Clearing::key),
+            awards: changes(self.awards, Award::key),
             rules: changes(self.rules, |rule| rule.rule.clone()),
             notices: self.notices,
             dead_letters: self.dead_letters,

@@ -74,7 +74,11 @@ impl Kafka {
             .set("transactional.id", &topic)
             .set("transaction.timeout.ms", "30000")
             .set("linger.ms", "0")
-            .set("acks", "all");
+            .set("acks", "all")
+            // A transaction that follows the last at once is put off by the broker while that one ends. Every batch waits
+            // for its binding: asking again is to be soon.
+            .set("retry.backoff.ms", "1")
+            .set("retry.backoff.max.ms", "100");
         let producer = settings.create().map_err(Error::kafka("set up the log of bindings"))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self {
@@ -273,7 +277,9 @@ impl Log for Kafka {
     }
 
     fn take_over(&mut self, from: T) -> Result<Vec<Binding>, Error> {
-        self.create_topic()?;
+        if self.following.is_none() {
+            self.create_topic()?;
+        }
         self.persist("take the pipeline over", || self.producer.init_transactions(TIMEOUT))?;
         // A consumer that has been at the end before does not say so again: another one does.
         self.following = None;

@@ -1,15 +1,21 @@
 //! The same records give the same batches at the same T's, whatever the number of workers.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use model::{Batch, Snapshot};
+use model::time::DAY_MS;
+use model::wire::json::Timestamp;
+use model::wire::{WireBid, WireKind, WireStep};
+use model::{Batch, BidStatus, Market as Product, Side, Snapshot, Zones};
 use pipeline::Feed;
 use pipeline::{Clock, Replay};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::support::{START_MS, World, tick, topic, within};
+
+/// Reading it takes its time.
+static TABLE: LazyLock<Zones> = LazyLock::new(Zones::built_in);
 
 const ZONES: [&str; 3] = ["PJM", "NYISO", "MUMBAI"];
 
@@ -34,13 +40,18 @@ impl Market {
         Self { rng: ChaCha8Rng::seed_from_u64(seed), records }
     }
 
-    /// One record, published at `now`.
+    /// One record, published at `now`; now and then a bid besides.
     pub(crate) fn trade(&mut self, replay: &Replay, now: i64) {
+        if self.rng.random_bool(0.1) {
+            let partition = self.rng.random_range(0..2);
+            let bid = serde_json::to_vec(&self.bid(now)).unwrap();
+            replay.append("optibid.bids", partition, now, bid).unwrap();
+        }
         let rng = &mut self.rng;
         let zone = ZONES[rng.random_range(0..ZONES.len())];
         let late = if rng.random_bool(0.1) { rng.random_range(0..120_000) } else { 0 };
         let mut record = tick(zone, now - late, rng.random_range(-50..500) as f64 / 4.0);
-        record.published = Some(model::wire::json::Timestamp::Millis(now));
+        record.published = Some(Timestamp::Millis(now));
         record.id = Some(format!("{}", rng.random_range(0..self.records / 2)));
         record.revision = Some(rng.random_range(0..3));
         record.cancelled = rng.random_bool(0.05);
@@ -49,6 +60,63 @@ impl Market {
             bytes.truncate(bytes.len() / 2);
         }
         replay.append(&topic(zone), rng.random_range(0..2), now, bytes).unwrap();
+    }
+
+    /// A bid, new or amended or no more: for tomorrow's hours in two zones that are coupled, or for a real-time interval whose
+    /// start, and with it its gate, comes soon.
+    fn bid(&mut self, now: i64) -> WireBid {
+        let rng = &mut self.rng;
+        let number = rng.random_range(0..60);
+        let (zone, market) = [
+            ("MIBEL-ES", Product::DayAheadHourly),
+            ("MIBEL-PT", Product::DayAheadHourly),
+            ("PJM", Product::RealTime5Min),
+        ][number % 3];
+        let interval_ms = i64::from(market.interval_ms());
+        let start_ms = match market {
+            // Two days ahead no gate is closed, whatever the time of day.
+            Product::DayAheadHourly => TABLE.get(zone).unwrap().delivery_day(market, now + 2 * DAY_MS).0,
+            _ => now / interval_ms * interval_ms + interval_ms,
+        };
+        let first = rng.random_range(0..3) * interval_ms;
+        let side = if rng.random_bool(0.5) { Side::Buy } else { Side::Sell };
+        let is_capacity = number == 0;
+        let is_block = number % 20 == 1;
+        let kind = match (is_capacity, is_block) {
+            (true, _) => WireKind::Capacity { to: "MIBEL-PT".into() },
+            (_, true) => WireKind::Block { min_acceptance_ratio: 1.0, parent: None, exclusive_group: None },
+            _ => WireKind::Curve,
+        };
+        let direction = if side == Side::Buy { -1.0 } else { 1.0 };
+        let price = f64::from(rng.random_range(0..50));
+        let count = if is_block { 2 } else { rng.random_range(1..4) };
+        let step = |step: i32| {
+            let (delivery, price) = match is_block {
+                true => (first + i64::from(step) * interval_ms, price),
+                false => (first, price + direction * f64::from(step)),
+            };
+            let delivery = Some(Timestamp::Millis(start_ms + delivery));
+            WireStep { delivery, ..WireStep::flat(price, f64::from(10 + step)) }
+        };
+        let statuses = [BidStatus::Submitted, BidStatus::Amended, BidStatus::Amended, BidStatus::Withdrawn];
+        WireBid {
+            v: 1,
+            bid: format!("bid-{number}"),
+            revision: rng.random_range(0..6),
+            status: statuses[rng.random_range(0..4)],
+            organisation: "acme".into(),
+            asset: None,
+            market_zone: zone.into(),
+            location: None,
+            market,
+            delivery: Timestamp::Millis(start_ms + first),
+            duration_ms: None,
+            side: if is_capacity { Side::Sell } else { side },
+            kind,
+            steps: (0..count).map(step).collect(),
+            timestamp: Timestamp::Millis(now),
+            published: Some(Timestamp::Millis(now)),
+        }
     }
 
     /// Ends with a notice.
@@ -81,7 +149,13 @@ async fn one_two_and_four_workers_agree() {
         assert_eq!(snapshot.counts.received, 4_000);
         assert!(snapshot.counts.balanced(), "{:?}", snapshot.counts);
         assert!(snapshot.counts.dead_letters > 0 && snapshot.counts.duplicates > 0 && snapshot.counts.corrected > 0);
-        assert!(!snapshot.bars.is_empty() && !snapshot.kpis.is_empty() && snapshot.names.len() == ZONES.len());
+        assert!(!snapshot.bars.is_empty() && !snapshot.kpis.is_empty() && snapshot.names.len() > ZONES.len());
+        assert!(
+            !snapshot.bids.is_empty() && batches.iter().any(|batch| !batch.awards.is_empty()),
+            "some gates have closed"
+        );
+        let is_traded = |row: &&(model::T, model::Clearing)| row.1.price_micros.is_some() && row.1.balanced();
+        assert!(snapshot.clearing.values().filter(is_traded).count() > 2);
         assert_eq!(batches.iter().map(|batch| batch.notices.len()).sum::<usize>(), 1);
         for workers in [2, 4] {
             let (others, other) = run(workers, seed).await;
@@ -95,6 +169,7 @@ async fn one_two_and_four_workers_agree() {
             for (t, batch) in &ours {
                 assert_eq!(batch, &theirs[t], "seed {seed}, {workers} workers, T {t}");
             }
+            assert_eq!((&snapshot.clearing, &snapshot.awards), (&other.clearing, &other.awards));
             assert_eq!((&snapshot.bars, &snapshot.kpis, &snapshot.alerts), (&other.bars, &other.kpis, &other.alerts));
             assert_eq!(
                 (&snapshot.rules, &snapshot.latest, snapshot.counts),

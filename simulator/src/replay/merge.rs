@@ -1,8 +1,8 @@
 //! Many files as one feed, in order of publication.
 //!
-//! Opening reads every file once: what it is, what is wrong with it, from when to when it reaches; load is kept, prices
-//! are not. Running reads a file again when its first record is due and lets it go after its last, so
-//! that years of daily files cost the memory of a day.
+//! Opening reads every file once: what it is, what is wrong with it, from when to when it reaches; load and what files
+//! tell about each other are kept, prices and bids are not. Running reads a file again when its first record is due and
+//! lets it go after its last, so that years of daily files cost the memory of a day.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -14,7 +14,7 @@ use model::Zones;
 use super::detect::Format;
 use super::input::{Origin, expand};
 use super::load::LoadBook;
-use super::{BadRow, Record, read};
+use super::{BadRow, Body, Companions, Record, Source, read_beside};
 use crate::error::Error;
 
 /// What a file holds.
@@ -24,8 +24,10 @@ pub struct FileReport {
     pub file: Arc<str>,
     /// Its format; `None` for one that no adapter reads.
     pub format: Option<Format>,
-    /// Prices read.
+    /// Prices and bids read.
     pub records: u64,
+    /// Bids among them; a version of a bid is one.
+    pub bids: u64,
     /// Load readings.
     pub loads: u64,
     /// First and last publication, UTC ms.
@@ -41,11 +43,23 @@ pub struct FileReport {
 pub struct Replay {
     zones: Zones,
     loads: LoadBook,
+    companions: Companions,
     reports: Vec<FileReport>,
     /// Files not opened yet, by first publication.
     waiting: VecDeque<Waiting>,
     open: Vec<std::vec::IntoIter<Record>>,
     heads: BinaryHeap<Reverse<Head>>,
+}
+
+/// A file on the way in.
+#[derive(Debug)]
+struct File {
+    origin: Origin,
+    format: Format,
+    /// Its place among the reports.
+    report: usize,
+    /// It was given by name, so that it must be readable.
+    is_required: bool,
 }
 
 #[derive(Debug)]
@@ -85,50 +99,73 @@ impl Replay {
         let mut replay = Self {
             zones: zones.clone(),
             loads: LoadBook::default(),
+            companions: Companions::default(),
             reports: Vec::new(),
             waiting: VecDeque::new(),
             open: Vec::new(),
             heads: BinaryHeap::new(),
         };
+        // Files that need others are read once it is known what the others say.
+        let mut later = Vec::new();
         for path in paths {
             let path = path.as_ref();
             let found = expand(path)?;
-            let is_only_one = path.is_file() && found.len() == 1;
+            let is_required = path.is_file() && found.len() == 1;
             for origin in found {
-                replay.look_at(origin, is_only_one)?;
+                later.extend(replay.look_at(origin, is_required)?);
             }
+        }
+        for file in later {
+            let source = file.origin.load()?;
+            replay.survey(file, &source)?;
         }
         if replay.waiting.is_empty() {
             let names: Vec<_> = paths.iter().map(|path| path.as_ref().display().to_string()).collect();
-            return Err(Error::Empty(format!("no prices in {}", names.join(", "))));
+            return Err(Error::Empty(format!("no prices and no bids in {}", names.join(", "))));
         }
         replay.waiting.make_contiguous().sort_by_key(|file| file.first_ms);
         Ok(replay)
     }
 
-    fn look_at(&mut self, origin: Origin, is_required: bool) -> Result<(), Error> {
+    /// Finds out what a file is, and reads it unless it has companions: then it is handed back.
+    fn look_at(&mut self, origin: Origin, is_required: bool) -> Result<Option<File>, Error> {
         let source = origin.load()?;
         let format = Format::detect(&source);
-        let mut report = FileReport {
+        let report = self.reports.len();
+        self.reports.push(FileReport {
             file: source.file.clone(),
             format,
             records: 0,
+            bids: 0,
             loads: 0,
             span_ms: None,
             bad_rows: Vec::new(),
             notes: BTreeMap::new(),
-        };
+        });
         let Some(format) = format else {
             if is_required {
                 let start = source.text().chars().take(60).collect();
                 return Err(Error::UnknownFormat { file: source.file.to_string(), start });
             }
-            self.reports.push(report);
-            return Ok(());
+            return Ok(None);
         };
-        match read(format, &source, &self.zones) {
+        let file = File { origin, format, report, is_required };
+        if format.has_companions() {
+            self.companions.learn(format, &source);
+            return Ok(Some(file));
+        }
+        self.survey(file, &source)?;
+        Ok(None)
+    }
+
+    /// Reads a file for its report and for when it is due.
+    fn survey(&mut self, file: File, source: &Source) -> Result<(), Error> {
+        let File { origin, format, report, is_required } = file;
+        let report = &mut self.reports[report];
+        match read_beside(format, source, &self.zones, &self.companions) {
             Ok(parsed) => {
                 (report.records, report.loads) = (parsed.records.len() as u64, parsed.loads.len() as u64);
+                report.bids = parsed.records.iter().filter(|record| record.bid().is_some()).count() as u64;
                 (report.bad_rows, report.notes) = (parsed.bad_rows, parsed.notes);
                 if let (Some(first), Some(last)) = (parsed.records.first(), parsed.records.last()) {
                     report.span_ms = Some((first.published_ms, last.published_ms));
@@ -137,9 +174,10 @@ impl Replay {
                 self.loads.extend(parsed.loads);
             }
             Err(error) if is_required => return Err(error),
-            Err(error) => report.bad_rows.push(BadRow { file: source.file, line: 0, reason: error.to_string() }),
+            Err(error) => {
+                report.bad_rows.push(BadRow { file: source.file.clone(), line: 0, reason: error.to_string() });
+            }
         }
-        self.reports.push(report);
         Ok(())
     }
 
@@ -148,9 +186,14 @@ impl Replay {
         &self.reports
     }
 
-    /// Prices in all files.
+    /// Prices and bids in all files.
     pub fn records(&self) -> u64 {
         self.reports.iter().map(|report| report.records).sum()
+    }
+
+    /// Bids among them.
+    pub fn bids(&self) -> u64 {
+        self.reports.iter().map(|report| report.bids).sum()
     }
 
     /// First and last publication of all files, UTC ms.
@@ -165,7 +208,7 @@ impl Replay {
                 return Ok(());
             }
             let Some(next) = self.waiting.pop_front() else { return Ok(()) };
-            let parsed = read(next.format, &next.origin.load()?, &self.zones)?;
+            let parsed = read_beside(next.format, &next.origin.load()?, &self.zones, &self.companions)?;
             self.open.push(parsed.records.into_iter());
             self.advance(self.open.len() - 1);
         }
@@ -185,7 +228,7 @@ impl Replay {
 
     /// Gives a real-time price the energy used during its interval, where the replay has the load.
     fn with_volume(&self, mut record: Record) -> Record {
-        let tick = &mut record.tick;
+        let Body::Tick(tick) = &mut record.body else { return record };
         let is_real_time = tick.market.is_some_and(|market| !market.is_day_ahead());
         if self.loads.is_empty() || tick.volume.is_some() || !is_real_time {
             return record;

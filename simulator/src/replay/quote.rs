@@ -4,7 +4,7 @@ use model::wire::WireTick;
 use model::wire::json::Timestamp;
 use model::{Market, Zone, Zones, money};
 
-use super::{Record, Source};
+use super::{Body, Record, Source};
 use crate::error::Error;
 
 /// One price of one interval, in our sense of every sign.
@@ -67,7 +67,7 @@ impl Quote<'_> {
             published: Some(Timestamp::Millis(self.published_ms)),
             ..WireTick::minimal(&self.zone.code, self.start_ms, tidy(self.price), 0.0)
         };
-        Ok(Record { tick, published_ms: self.published_ms })
+        Ok(Record { body: Body::Tick(tick), published_ms: self.published_ms })
     }
 }
 

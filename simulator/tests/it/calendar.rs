@@ -41,7 +41,9 @@ fn check(header: &str, step_ms: i64, row: impl Fn(i64, i64, i64) -> String) {
 
 fn intervals(parsed: &Parsed) -> Vec<(i64, i64, f64)> {
     let records = parsed.records.iter();
-    records.map(|r| (r.event_ms(), i64::from(r.tick.duration_ms.unwrap()), r.tick.price)).collect()
+    records
+        .map(|r| (r.event_ms(), i64::from(r.tick().unwrap().duration_ms.unwrap()), r.tick().unwrap().price))
+        .collect()
 }
 
 const NYISO: &str = "\"Time Stamp\",\"Name\",\"PTID\",\"LBMP ($/MWHr)\",\"Marginal Cost Losses ($/MWHr)\",\"Marginal Cost Congestion ($/MWHr)\"";
@@ -132,5 +134,5 @@ fn india_is_half_an_hour_off() {
     let midnight = crate::data::at("2016-11-05T18:30:00Z");
     let expected: Vec<_> = (0..96).map(|n| (midnight + n * 900_000, 900_000, (n + 1) as f64)).collect();
     assert_eq!(intervals(&parsed), expected);
-    assert!(parsed.records.iter().all(|r| r.tick.volume == Some(1.0)));
+    assert!(parsed.records.iter().all(|r| r.tick().unwrap().volume == Some(1.0)));
 }

@@ -1,9 +1,12 @@
 //! Where test data is: excerpts in the repository, whole files beside it.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use model::Zones;
+use model::wire::json::Timestamp;
+use model::wire::{Decoded, Decoder, Limits, Origin, TopicKind};
+use model::{BidEvent, DeadLetter, PartitionId, Zones};
+use simulator::Body;
 use simulator::replay::{Format, Parsed, Record, Source, read};
 
 /// The excerpts in `tests/data`.
@@ -55,7 +58,29 @@ pub(crate) fn parse(source: &Source) -> (Format, Parsed) {
 
 /// Location of a record, the zone's own index by the zone's name.
 pub(crate) fn location(record: &Record) -> &str {
-    record.tick.location.as_deref().unwrap_or(&record.tick.market_zone)
+    record.tick().unwrap().location.as_deref().unwrap_or(&record.tick().unwrap().market_zone)
+}
+
+/// A bid as the pipeline reads it, or why it would be a dead letter.
+pub(crate) fn decode_bid(zones: &Zones, record: &Record) -> Result<BidEvent, DeadLetter> {
+    let bid = record.bid().expect("a bid");
+    assert_eq!(bid.published.as_ref().and_then(Timestamp::millis), Some(record.published_ms));
+    let decoder = Decoder { zones: zones.clone(), names: Arc::default(), limits: Limits::default() };
+    let origin = Origin {
+        topic: "optibid.bids".into(),
+        partition: 0,
+        partition_id: PartitionId::new("optibid.bids", 0),
+        offset: 0,
+        timestamp_ms: record.published_ms,
+    };
+    let mut out = Decoded::default();
+    decoder.decode(TopicKind::Bids, &origin, &Body::Bid(bid.clone()).encode(), &mut out);
+    out.dead_letters.pop().map_or_else(|| Ok(out.bids.remove(0)), Err)
+}
+
+/// The built-in zones and that of the Dutch merit-order list.
+pub(crate) fn with_netherlands() -> Zones {
+    Zones::extended(include_str!("../data/zone_tennet.toml")).unwrap()
 }
 
 /// UTC ms of an instant.

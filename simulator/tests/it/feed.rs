@@ -19,7 +19,7 @@ use simulator::producer::{self, Delivered};
 use simulator::{Error, Expected, Generator, Lag, Producer, Replay, Scenario, Speed, Totals};
 use tokio::sync::watch;
 
-use crate::data::{ZONES, at, excerpt};
+use crate::data::{ZONES, at, excerpt, whole};
 
 const PARTITIONS: i32 = 2;
 
@@ -203,6 +203,21 @@ async fn a_replay_arrives_in_order() {
     for tick in &found.ticks {
         assert!(last.insert(tick.series(), tick.event_ms).unwrap_or(i64::MIN) < tick.event_ms);
     }
+}
+
+#[tokio::test]
+async fn bids_of_a_replay_arrive_as_json_beside_columnar_prices() {
+    let topics = ["optibid.ticks.mibel-es", "optibid.ticks.mibel-pt", "optibid.bids"];
+    let broker = broker(&topics);
+    let producer = Producer::new(&options(&broker.bootstrap_servers())).unwrap();
+    let replay = Replay::open(&[whole("omie")], &ZONES).unwrap();
+    let (records, bids) = (replay.records(), replay.bids());
+    let options = Options { speed: Speed::Max, columnar_rows: 50, ..Options::default() };
+    let sent = feed::replay(replay, &producer, &options, nobody_stops()).await.unwrap();
+    assert_eq!((sent.records, sent.bids, sent.messages), (records, bids, bids + 2), "one message of ticks a zone");
+    let found = decode(&read_all(&broker.bootstrap_servers(), &topics));
+    let numbers = (found.bids.len() as u64, found.ticks.len() as u64, found.dead_letters.len());
+    assert_eq!(numbers, (bids, records - bids, 0), "{:?}", found.dead_letters);
 }
 
 #[tokio::test]

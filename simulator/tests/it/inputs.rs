@@ -107,7 +107,7 @@ fn many_files_are_one_feed_in_order_of_publication() {
     reversed.reverse();
     let backward: Vec<_> = open(&reversed.map(excerpt)).unwrap().map(Result::unwrap).collect();
     let ids = |records: &[simulator::Record]| {
-        let mut ids: Vec<_> = records.iter().map(|r| (r.published_ms, r.tick.id.clone().unwrap())).collect();
+        let mut ids: Vec<_> = records.iter().map(|r| (r.published_ms, r.tick().unwrap().id.clone().unwrap())).collect();
         ids.sort();
         ids
     };
@@ -117,7 +117,7 @@ fn many_files_are_one_feed_in_order_of_publication() {
 #[test]
 fn a_record_says_when_it_was_published() {
     for record in open(&[excerpt("pjm_rt_hrl_lmps.csv")]).unwrap().map(Result::unwrap) {
-        assert_eq!(record.tick.published.as_ref().unwrap().millis(), Some(record.published_ms));
+        assert_eq!(record.tick().unwrap().published.as_ref().unwrap().millis(), Some(record.published_ms));
         assert!(record.published_ms >= record.event_ms());
     }
 }

@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod bids;
 mod calendar;
 mod data;
 mod excerpts;
 mod feed;
+mod full_books;
 mod full_files;
 mod generator;
 mod inputs;
 mod mutated;
+mod omie;

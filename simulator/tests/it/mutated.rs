@@ -5,7 +5,7 @@ use simulator::replay::{Format, Source, read};
 
 use crate::data::{EXCERPTS, ZONES, excerpt_source};
 
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 16] = [
     Format::NyisoZone,
     Format::NyisoLoad,
     Format::OasisDayAhead,
@@ -14,18 +14,26 @@ const FORMATS: [Format; 8] = [
     Format::AemoMms,
     Format::IexJson,
     Format::Epf,
+    Format::AemoBids,
+    Format::AemoUnits,
+    Format::OmieHeaders,
+    Format::OmieDetails,
+    Format::OmieBorders,
+    Format::OmieUnits,
+    Format::OmiePrices,
+    Format::TennetLadder,
 ];
 
 /// One thing done to a file: where, what with.
 #[derive(Clone, Debug)]
-enum Damage {
+pub(crate) enum Damage {
     Flip(usize, u8),
     Cut(usize, usize),
     Repeat(usize, usize),
     Insert(usize, Vec<u8>),
 }
 
-fn damage() -> impl Strategy<Value = Damage> {
+pub(crate) fn damage() -> impl Strategy<Value = Damage> {
     let odd = prop::sample::select(vec![
         b"\"".to_vec(),
         b",".to_vec(),
@@ -47,7 +55,7 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-fn apply(bytes: &mut Vec<u8>, damage: &Damage) {
+pub(crate) fn apply(bytes: &mut Vec<u8>, damage: &Damage) {
     let place = |at: usize| at % (bytes.len() + 1);
     match damage {
         Damage::Flip(at, byte) if !bytes.is_empty() => {
@@ -77,7 +85,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn never_panic(name in prop::sample::select(EXCERPTS.to_vec()), damages in prop::collection::vec(damage(), 1..6), other in 0..8_usize) {
+    fn never_panic(name in prop::sample::select(EXCERPTS.to_vec()), damages in prop::collection::vec(damage(), 1..6), other in 0..FORMATS.len()) {
                 let mut bytes = excerpt_source(name).bytes.to_vec();
         for damage in &damages {
             apply(&mut bytes, damage);
@@ -86,9 +94,9 @@ proptest! {
         // In the format it looks like, and in one that it is not.
         for format in Format::detect(&source).into_iter().chain([FORMATS[other]]) {
             if let Ok(parsed) = read(format, &source, &ZONES) {
-                for record in &parsed.records {
-                    prop_assert!(model::money::price_micros(record.tick.price).is_some());
-                    prop_assert!(record.tick.id.is_some() && record.tick.revision >= Some(0));
+                for tick in parsed.records.iter().filter_map(|record| record.tick()) {
+                    prop_assert!(model::money::price_micros(tick.price).is_some());
+                    prop_assert!(tick.id.is_some() && tick.revision >= Some(0));
                 }
                 prop_assert!(parsed.records.windows(2).all(|pair| pair[0].published_ms <= pair[1].published_ms));
             }

@@ -13,8 +13,19 @@ use crate::rows::{self, history_keep};
 use crate::{Context, Error};
 
 /// Every table the sink writes.
-pub(super) const TABLES: [&str; 9] =
-    ["ticks", "bars", "kpis", "anomalies", "correlations", "bids", "notices", "dead_letters", "progress"];
+pub(super) const TABLES: [&str; 11] = [
+    "ticks",
+    "bars",
+    "kpis",
+    "anomalies",
+    "correlations",
+    "bids",
+    "clearing",
+    "awards",
+    "notices",
+    "dead_letters",
+    "progress",
+];
 
 /// One insert.
 #[derive(Debug)]

@@ -1,16 +1,17 @@
 //! Messages of the changelog back into what they say: the other direction of [`super::encode`]. Pure.
 
+use model::clearing::{AwardKey, ClearingKey};
 use model::table::Table;
 use model::time::Granularity;
 use model::{
-    Alert, BarKey, BarRow, Correlation, DeadLetter, Kpi, LiveBid, LocationId, LocationName, Market, Names, Notice,
-    Rule, SeriesKey, TickRow,
+    Alert, Award, BarKey, BarRow, Clearing, Correlation, DeadLetter, Kpi, LiveBid, LocationId, LocationName, Market,
+    Names, Notice, Rule, SeriesKey, TickRow,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::encode::{Name, Ticks};
-use super::lines::{AlertLine, BarLine, BidLine, CorrelationLine, KpiLine, LetterLine};
+use super::lines::{AlertLine, AwardLine, BarLine, BidLine, ClearingLine, CorrelationLine, KpiLine, LetterLine};
 use super::topics::Kind;
 use crate::Error;
 
@@ -23,6 +24,8 @@ pub(super) enum Said {
     Alert(Box<Alert>),
     Correlation((SeriesKey, SeriesKey, u32, u32), Option<Box<Correlation>>),
     Bid(String, Option<Box<LiveBid>>),
+    Clearing(ClearingKey, Option<Box<Clearing>>),
+    Award(AwardKey, Option<Box<Award>>),
     Rule(String, Option<Box<Rule>>),
     Ticks(Vec<TickRow>),
     Notice(Box<Notice>),
@@ -60,6 +63,14 @@ fn row(names: &Names, kind: Kind, key: &str, value: &[u8]) -> Option<Said> {
         Kind::Table(Table::Bids) => {
             let row = line::<BidLine<'_>>(value)?.row(names)?;
             Said::Bid(row.bid.clone(), Some(Box::new(row)))
+        }
+        Kind::Table(Table::Clearing) => {
+            let row = line::<ClearingLine<'_>>(value)?.row(names)?;
+            Said::Clearing(row.key(), Some(Box::new(row)))
+        }
+        Kind::Table(Table::Awards) => {
+            let row = line::<AwardLine<'_>>(value)?.row(names)?;
+            Said::Award(row.key(), Some(Box::new(row)))
         }
         Kind::Table(Table::Anomalies) | Kind::Withdrawn => {
             Said::Alert(Box::new(line::<AlertLine<'_>>(value)?.row(names)?))
@@ -99,6 +110,14 @@ fn gone(kind: Kind, key: &str) -> Option<Said> {
             Said::Correlation((a, b, window, lag), None)
         }
         Kind::Table(Table::Bids) => Said::Bid(key.to_owned(), None),
+        Kind::Table(Table::Clearing) => {
+            let (series, start) = key.rsplit_once('|')?;
+            Said::Clearing((series_of(series)?, start.parse().ok()?), None)
+        }
+        Kind::Table(Table::Awards) => {
+            let (bid, start) = key.rsplit_once('|')?;
+            Said::Award((bid.to_owned(), start.parse().ok()?), None)
+        }
         Kind::Rules => Said::Rule(key.to_owned(), None),
         Kind::Table(Table::Anomalies) | Kind::Withdrawn => Said::Nothing,
         _ => return None,

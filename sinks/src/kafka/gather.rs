@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::batch::Counts;
+use model::clearing::{AwardKey, ClearingKey};
 use model::{
-    Alert, BarKey, BarRow, Batch, Change, Correlation, DeadLetter, Kpi, LiveBid, LocationId, LocationName, Notice,
-    Rule, SeriesKey, Snapshot, T, TickRow,
+    Alert, Award, BarKey, BarRow, Batch, Change, Clearing, Correlation, DeadLetter, Kpi, LiveBid, LocationId,
+    LocationName, Notice, Rule, SeriesKey, Snapshot, T, TickRow,
 };
 
 use super::decode::Said;
@@ -27,6 +28,8 @@ pub(super) struct Gathered {
     alerts: BTreeMap<u64, Alert>,
     correlations: Rows<(SeriesKey, SeriesKey, u32, u32), Correlation>,
     bids: Rows<String, LiveBid>,
+    clearing: Rows<ClearingKey, Clearing>,
+    awards: Rows<AwardKey, Award>,
     rules: Rows<String, Rule>,
     ticks: BTreeMap<T, Vec<TickRow>>,
     notices: Vec<(T, Notice)>,
@@ -58,6 +61,8 @@ impl Gathered {
             }
             Said::Correlation(key, row) => drop(self.correlations.insert(key, (t, row))),
             Said::Bid(key, row) => drop(self.bids.insert(key, (t, row))),
+            Said::Clearing(key, row) => drop(self.clearing.insert(key, (t, row))),
+            Said::Award(key, row) => drop(self.awards.insert(key, (t, row))),
             Said::Rule(key, row) => drop(self.rules.insert(key, (t, row))),
             Said::Ticks(rows) => self.ticks.entry(t).or_default().extend(rows),
             Said::Notice(notice) => self.notices.push((t, *notice)),
@@ -77,6 +82,8 @@ impl Gathered {
         steps.changes(self.kpis, |key| Some(live.kpis.get(key)?.1), |batch| &mut batch.kpis);
         steps.changes(self.correlations, |key| Some(live.correlations.get(key)?.1), |batch| &mut batch.correlations);
         steps.changes(self.bids, |key| Some(live.bids.get(key)?.1.clone()), |batch| &mut batch.bids);
+        steps.changes(self.clearing, |key| Some(live.clearing.get(key)?.1.clone()), |batch| &mut batch.clearing);
+        steps.changes(self.awards, |key| Some(live.awards.get(key)?.1.clone()), |batch| &mut batch.awards);
         steps.changes(self.rules, |key| Some(live.rules.get(key)?.1.clone()), |batch| &mut batch.rules);
         for alert in self.alerts.into_values() {
             steps.at(alert.changed_t).alerts.push(alert);
@@ -143,6 +150,8 @@ fn moment(steps: &[Batch]) -> Batch {
         whole.alerts.extend_from_slice(&step.alerts);
         whole.correlations.extend_from_slice(&step.correlations);
         whole.bids.extend_from_slice(&step.bids);
+        whole.clearing.extend_from_slice(&step.clearing);
+        whole.awards.extend_from_slice(&step.awards);
         whole.rules.extend_from_slice(&step.rules);
         whole.notices.extend_from_slice(&step.notices);
         whole.dead_letters.extend_from_slice(&step.dead_letters);
@@ -154,6 +163,8 @@ fn moment(steps: &[Batch]) -> Batch {
     whole.alerts.sort_unstable_by_key(|alert| alert.anomaly.id);
     whole.correlations.sort_unstable_by_key(|change| change.row().key());
     whole.bids.sort_unstable_by(|a, b| a.row().bid.cmp(&b.row().bid));
+    whole.clearing.sort_unstable_by_key(|change| change.row().key());
+    whole.awards.sort_unstable_by_key(|change| change.row().key());
     whole.rules.sort_unstable_by(|a, b| a.row().rule.cmp(&b.row().rule));
     whole.ticks = Arc::from(ticks);
     whole

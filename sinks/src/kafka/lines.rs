@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 
-use model::bid::{BidStatus, Side, Step};
+use model::bid::{BidStatus, Side};
 use model::money::MICROS;
 use model::time::{Granularity, parse_instant};
+use model::wire::{self, WireKind, WireStep};
 use model::{
-    Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, BidEvent, Correlation, DeadLetter, Kpi, LiveBid,
-    Market, Names, PartitionId, SeriesKey, Severity, T,
+    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, BidEvent, Clearing, Correlation, DeadLetter,
+    Kpi, LiveBid, LocationId, Market, Names, PartitionId, SeriesKey, Severity, T,
 };
 use serde::Deserialize;
 
@@ -201,6 +202,8 @@ pub(super) struct BidLine<'a> {
     bid: Cow<'a, str>,
     #[serde(borrow)]
     organisation: Cow<'a, str>,
+    #[serde(borrow, default)]
+    asset: Option<Cow<'a, str>>,
     #[serde(borrow)]
     zone: Cow<'a, str>,
     #[serde(borrow)]
@@ -211,34 +214,126 @@ pub(super) struct BidLine<'a> {
     side: Side,
     status: BidStatus,
     revision: i64,
+    /// JSON; none in lines of before bids had terms.
+    #[serde(borrow, default)]
+    terms: Option<Cow<'a, str>>,
     #[serde(borrow)]
     steps: Cow<'a, str>,
     event_time: &'a str,
 }
 
-#[derive(Deserialize)]
-struct StepLine {
-    price: f64,
-    power: f64,
-}
-
 impl BidLine<'_> {
     pub(super) fn row(&self, names: &Names) -> Option<LiveBid> {
-        let steps: Vec<StepLine> = serde_json::from_str(&self.steps).ok()?;
-        let step = |step: &StepLine| Step { price_micros: micros(step.price), power_kw: scaled(step.power, 1_000) };
+        let steps: Vec<WireStep> = serde_json::from_str(&self.steps).ok()?;
+        let delivery_ms = parse_instant(self.delivery_time)?;
+        let terms: WireKind = match &self.terms {
+            Some(terms) => serde_json::from_str(terms).ok()?,
+            None => WireKind::Curve,
+        };
         Some(BidEvent {
             bid: self.bid.clone().into_owned(),
             revision: self.revision,
             status: self.status,
             organisation: self.organisation.clone().into_owned(),
+            asset: self.asset.clone().map(Cow::into_owned),
             series: series(names, &self.zone, &self.location, self.market)?,
-            delivery_ms: parse_instant(self.delivery_time)?,
+            delivery_ms,
             duration_ms: self.duration_ms,
             side: self.side,
-            steps: steps.iter().map(step).collect(),
+            kind: wire::bid::kind(&terms, |zone| LocationId::new(zone, zone)).ok()?,
+            steps: steps.iter().map(|step| wire::bid::step(step, delivery_ms).ok()).collect::<Option<_>>()?,
             event_ms: parse_instant(self.event_time)?,
             partition: PartitionId::default(),
             offset: -1,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ClearingLine<'a> {
+    #[serde(borrow)]
+    zone: Cow<'a, str>,
+    #[serde(borrow)]
+    location: Cow<'a, str>,
+    market: &'a str,
+    start_time: &'a str,
+    duration_ms: u32,
+    price: Option<f64>,
+    price_low: Option<f64>,
+    price_high: Option<f64>,
+    sold_mw: f64,
+    bought_mw: f64,
+    import_mw: f64,
+    congested: bool,
+    marginal_side: Option<Side>,
+    #[serde(borrow)]
+    marginal_bid: Option<Cow<'a, str>>,
+    buy_surplus: f64,
+    sell_surplus: f64,
+    offered_mw: f64,
+    wanted_mw: f64,
+    best_buy: Option<f64>,
+    best_sell: Option<f64>,
+    bids: i64,
+}
+
+impl ClearingLine<'_> {
+    pub(super) fn row(&self, names: &Names) -> Option<Clearing> {
+        let kw = |mw| scaled(mw, 1_000);
+        Some(Clearing {
+            series: series(names, &self.zone, &self.location, self.market)?,
+            start_ms: parse_instant(self.start_time)?,
+            duration_ms: self.duration_ms,
+            price_micros: self.price.map(micros),
+            range_micros: self.price_low.map(micros).zip(self.price_high.map(micros)),
+            sold_kw: kw(self.sold_mw),
+            bought_kw: kw(self.bought_mw),
+            import_kw: kw(self.import_mw),
+            congested: self.congested,
+            marginal: self.marginal_side.zip(self.marginal_bid.clone().map(Cow::into_owned)),
+            buy_surplus_micros: micros(self.buy_surplus),
+            sell_surplus_micros: micros(self.sell_surplus),
+            offered_kw: kw(self.offered_mw),
+            wanted_kw: kw(self.wanted_mw),
+            best_buy_micros: self.best_buy.map(micros),
+            best_sell_micros: self.best_sell.map(micros),
+            bids: self.bids,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct AwardLine<'a> {
+    #[serde(borrow)]
+    bid: Cow<'a, str>,
+    #[serde(borrow)]
+    organisation: Cow<'a, str>,
+    #[serde(borrow)]
+    asset: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    zone: Cow<'a, str>,
+    #[serde(borrow)]
+    location: Cow<'a, str>,
+    market: &'a str,
+    start_time: &'a str,
+    duration_ms: u32,
+    side: Side,
+    power_mw: f64,
+    price: f64,
+}
+
+impl AwardLine<'_> {
+    pub(super) fn row(&self, names: &Names) -> Option<Award> {
+        Some(Award {
+            bid: self.bid.clone().into_owned(),
+            organisation: self.organisation.clone().into_owned(),
+            asset: self.asset.clone().map(Cow::into_owned),
+            series: series(names, &self.zone, &self.location, self.market)?,
+            start_ms: parse_instant(self.start_time)?,
+            duration_ms: self.duration_ms,
+            side: self.side,
+            power_kw: scaled(self.power_mw, 1_000),
+            price_micros: micros(self.price),
         })
     }
 }

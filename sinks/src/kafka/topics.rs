@@ -41,7 +41,8 @@ pub(super) enum Kind {
 }
 
 /// Tables with a changelog.
-pub(super) const TABLES: [Table; 5] = [Table::Bars, Table::Kpis, Table::Anomalies, Table::Correlations, Table::Bids];
+pub(super) const TABLES: [Table; 7] =
+    [Table::Bars, Table::Kpis, Table::Anomalies, Table::Correlations, Table::Bids, Table::Clearing, Table::Awards];
 
 impl Kind {
     /// Every kind.

@@ -7,10 +7,11 @@ use sinks::clickhouse::{ClickHouse, Config};
 use crate::run::{self, Run};
 use crate::{oracle, server};
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../sql/schemas/clickhouse/0001_tables.sql"),
     include_str!("../../../sql/schemas/clickhouse/0002_rollups.sql"),
     include_str!("../../../sql/schemas/clickhouse/0003_progress.sql"),
+    include_str!("../../../sql/schemas/clickhouse/0004_clearing.sql"),
 ];
 
 /// A database of the test's own, without tables.
@@ -68,6 +69,15 @@ pub(crate) async fn assert_stands(client: &Client, run: &Run) {
     oracle::assert_same("correlations", &lines(client, &correlations).await, &run.correlations());
     let bids = format!("SELECT concatWithSeparator('|', bid, {ms}(t), organisation, revision) FROM bids FINAL");
     oracle::assert_same("bids", &lines(client, &bids).await, &run.bids());
+    let clearing = format!(
+        "SELECT concatWithSeparator('|', zone, location, market, {ms}(start_time), {ms}(t), ifNull(toString(price), ''), bought_mw, \
+         ifNull(marginal_side, ''), ifNull(marginal_bid, ''), congested) FROM clearing FINAL"
+    );
+    oracle::assert_same("clearing", &lines(client, &clearing).await, &run.clearing());
+    let awards = format!(
+        "SELECT concatWithSeparator('|', bid, {ms}(start_time), {ms}(t), ifNull(asset, ''), side, power_mw, price) FROM awards FINAL"
+    );
+    oracle::assert_same("awards", &lines(client, &awards).await, &run.awards());
     assert_views(client, run).await;
 }
 

@@ -80,6 +80,20 @@ pub(crate) fn assert_stands(root: &Path, run: &Run) {
     let correlation = ["zone_a", "location_a", "market_a", "zone_b", "location_b", "market_b", "window_min", "t", "r"];
     same(Table::Correlations, &correlation, run.correlations());
     same(Table::Bids, &["bid", "t", "organisation", "revision"], run.bids());
+    let clearing = [
+        "zone",
+        "location",
+        "market",
+        "start_time",
+        "t",
+        "price",
+        "bought_mw",
+        "marginal_side",
+        "marginal_bid",
+        "congested",
+    ];
+    same(Table::Clearing, &clearing, run.clearing());
+    same(Table::Awards, &["bid", "start_time", "t", "asset", "side", "power_mw", "price"], run.awards());
 }
 
 pub(crate) fn assert_holds(root: &Path, run: &Run) {

@@ -73,8 +73,20 @@ fn read(servers: &str, topic: &str) -> Vec<Record> {
 
 /// Every topic of the changelog, by name.
 fn topics(prefix: &str) -> Vec<String> {
-    let tables =
-        ["bars", "kpis", "anomalies", "correlations", "bids", "names", "rules", "withdrawn", "notices", "ticks"];
+    let tables = [
+        "bars",
+        "kpis",
+        "anomalies",
+        "correlations",
+        "bids",
+        "clearing",
+        "awards",
+        "names",
+        "rules",
+        "withdrawn",
+        "notices",
+        "ticks",
+    ];
     let tables = tables.map(|table| format!("{prefix}.changelog.{table}"));
     tables.into_iter().chain([format!("{prefix}.deadletters"), format!("{prefix}.changelog.moments")]).collect()
 }

@@ -16,13 +16,15 @@ use sinks::clickhouse::ClickHouse;
 use crate::clickhouse::{assert_passed, assert_stands, assert_views, database, lines, migrate};
 use crate::run::{self, Run};
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 14] = [
     "ticks",
     "bars",
     "kpis",
     "anomalies",
     "correlations",
     "bids",
+    "clearing",
+    "awards",
     "notices",
     "dead_letters",
     "progress",

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use model::money::{price, volume_mwh};
 use model::snapshot::Limits;
-use model::{Alert, AlertState, BarRow, Change, Correlation, Granularity, Kpi, LiveBid, SeriesKey, Snapshot};
+use model::{
+    Alert, AlertState, Award, BarRow, Change, Clearing, Correlation, Granularity, Kpi, LiveBid, SeriesKey, Snapshot,
+};
 
 use crate::run::Run;
 
@@ -91,6 +93,28 @@ impl Run {
 
     pub(crate) fn standing_bids(&self) -> Vec<(u64, LiveBid)> {
         standing(self, |batch| &batch.bids, |row| row.bid.clone())
+    }
+
+    pub(crate) fn clearing(&self) -> Lines {
+        let rows = standing(self, |batch| &batch.clearing, Clearing::key);
+        let line = |(t, row): &(u64, Clearing)| {
+            let (side, bid) = row.marginal.as_ref().map_or(("", ""), |(side, bid)| (side.as_str(), bid));
+            let price = text(row.price_micros.map(price));
+            let bought = volume_mwh(row.bought_kw);
+            let place = self.place(row.series);
+            format!("{place}|{}|{t}|{price}|{bought}|{side}|{bid}|{}", row.start_ms, row.congested)
+        };
+        rows.iter().map(line).collect()
+    }
+
+    pub(crate) fn awards(&self) -> Lines {
+        let rows = standing(self, |batch| &batch.awards, Award::key);
+        let line = |(t, row): &(u64, Award)| {
+            let (power, price) = (volume_mwh(row.power_kw), price(row.price_micros));
+            let asset = row.asset.as_deref().unwrap_or("");
+            format!("{}|{}|{t}|{asset}|{}|{power}|{price}", row.bid, row.start_ms, row.side.as_str())
+        };
+        rows.iter().map(line).collect()
     }
 
     pub(crate) fn bids(&self) -> Lines {

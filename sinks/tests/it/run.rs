@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::batch::Counts;
-use model::bid::{BidStatus, Side, Step};
+use model::bid::{BidKind, BidStatus, Side, Step};
 use model::{
-    Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, Batch, Change, Correlation, DeadLetter, Disposition,
-    Granularity, Kpi, LiveBid, Market, Names, Notice, Reason, Rule, SeriesKey, Severity, Tick, TickExtra, TickRow,
-    Zones,
+    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, Change, Clearing, Correlation,
+    DeadLetter, Disposition, Granularity, Kpi, LiveBid, Market, Names, Notice, Reason, Rule, SeriesKey, Severity, Tick,
+    TickExtra, TickRow, Zones,
 };
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -33,6 +33,8 @@ struct Maker {
     kpis: BTreeMap<(SeriesKey, u32), Kpi>,
     correlations: BTreeMap<(SeriesKey, SeriesKey, u32, u32), Correlation>,
     bids: BTreeMap<String, LiveBid>,
+    clearing: BTreeMap<(SeriesKey, i64), Clearing>,
+    awards: BTreeMap<(String, i64), Award>,
     alerts: BTreeMap<u64, Alert>,
     offset: i64,
 }
@@ -57,6 +59,8 @@ pub(crate) fn random(seed: u64, count: usize) -> Run {
         kpis: BTreeMap::new(),
         correlations: BTreeMap::new(),
         bids: BTreeMap::new(),
+        clearing: BTreeMap::new(),
+        awards: BTreeMap::new(),
         alerts: BTreeMap::new(),
         offset: 0,
     };
@@ -85,12 +89,68 @@ impl Maker {
             alerts: self.alerts(t),
             correlations: self.correlations(),
             bids: self.bids(),
+            clearing: self.clearing(),
+            awards: self.awards(),
             rules: self.rules(),
             notices: self.notices(t),
             dead_letters: self.dead_letters(),
             ..Batch::default()
         }
         .counted()
+    }
+
+    /// Clearing of some hours, which comes, changes and goes; some trade nothing.
+    fn clearing(&mut self) -> Vec<Change<Clearing>> {
+        let mut changes = BTreeMap::new();
+        for _ in 0..self.rng.random_range(0..3) {
+            let is_traded = self.rng.random_bool(0.8);
+            let price = self.price();
+            let row = Clearing {
+                series: self.any_series(),
+                start_ms: START_MS + self.rng.random_range(0..12) * 3_600_000,
+                duration_ms: 3_600_000,
+                price_micros: is_traded.then_some(price),
+                range_micros: is_traded.then_some((price, price + 1_000_000)),
+                sold_kw: self.rng.random_range(0..9_000),
+                bought_kw: self.rng.random_range(0..9_000),
+                import_kw: self.rng.random_range(-900..900),
+                congested: self.rng.random_bool(0.5),
+                marginal: is_traded.then(|| (Side::Sell, "a \"bid\" of | ours".to_owned())),
+                buy_surplus_micros: self.price(),
+                sell_surplus_micros: self.price(),
+                offered_kw: 70_000,
+                wanted_kw: 60_000,
+                best_buy_micros: is_traded.then_some(price),
+                best_sell_micros: None,
+                bids: 7,
+            };
+            let gone = self.clearing.contains_key(&row.key()) && self.rng.random_bool(0.2);
+            changes.insert(row.key(), if gone { Change::Remove(row) } else { Change::Put(row) });
+        }
+        settle(&mut self.clearing, &changes);
+        changes.into_values().collect()
+    }
+
+    fn awards(&mut self) -> Vec<Change<Award>> {
+        let mut changes = BTreeMap::new();
+        for _ in 0..self.rng.random_range(0..3) {
+            let number = self.rng.random_range(0..5);
+            let row = Award {
+                bid: format!("bid|{number}"),
+                organisation: "Acme".to_owned(),
+                asset: (number % 2 == 0).then(|| "wind-1".to_owned()),
+                series: self.series[1],
+                start_ms: START_MS + self.rng.random_range(0..6) * 3_600_000,
+                duration_ms: 3_600_000,
+                side: Side::Buy,
+                power_kw: self.rng.random_range(1..9_000),
+                price_micros: self.price(),
+            };
+            let gone = self.awards.contains_key(&row.key()) && self.rng.random_bool(0.2);
+            changes.insert(row.key(), if gone { Change::Remove(row) } else { Change::Put(row) });
+        }
+        settle(&mut self.awards, &changes);
+        changes.into_values().collect()
     }
 
     /// A rule that comes, changes and goes, without dice: the other rows stay what they were.
@@ -222,11 +282,13 @@ impl Maker {
                 revision: self.rng.random_range(0..9),
                 status: BidStatus::Amended,
                 organisation: "Tab\there, \"quoted\" \\ and naïve".to_owned(),
+                asset: None,
                 series: self.any_series(),
                 delivery_ms: START_MS + number * 3_600_000,
                 duration_ms: 3_600_000,
                 side: Side::Sell,
-                steps: vec![Step { price_micros: self.price(), power_kw: 10_500 }],
+                kind: BidKind::Curve,
+                steps: vec![Step::flat(START_MS + number * 3_600_000, self.price(), 10_500)],
                 event_ms: START_MS,
                 partition: model::PartitionId::new("optibid.bids", 0),
                 offset: 1,

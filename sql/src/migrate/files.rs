@@ -34,6 +34,11 @@ pub const CLICKHOUSE: &[Migration] = &[
         name: "0003_progress.sql",
         sql: include_str!("../../schemas/clickhouse/0003_progress.sql"),
     },
+    Migration {
+        version: 4,
+        name: "0004_clearing.sql",
+        sql: include_str!("../../schemas/clickhouse/0004_clearing.sql"),
+    },
 ];
 
 impl Migration {

@@ -5,11 +5,13 @@
 //! history files ─► versions ───────────────────────────────┴─► newest of each key      (ticks, bars, kpis …)
 //! ```
 //!
-//! `merit_order` and `clearing` are not here yet: they come with bid clearing.
+//! `merit_order` is not here yet.
 
 mod anomalies;
+mod awards;
 mod bars;
 mod bids;
+mod clearing;
 mod correlations;
 mod kpis;
 mod notices;
@@ -96,8 +98,16 @@ impl LiveCache {
     }
 }
 
-const VERSIONED: [&Definition; 6] =
-    [&ticks::TABLE, &bars::TABLE, &kpis::TABLE, &anomalies::TABLE, &correlations::TABLE, &bids::TABLE];
+const VERSIONED: [&Definition; 8] = [
+    &ticks::TABLE,
+    &bars::TABLE,
+    &kpis::TABLE,
+    &anomalies::TABLE,
+    &correlations::TABLE,
+    &bids::TABLE,
+    &clearing::TABLE,
+    &awards::TABLE,
+];
 const SNAPSHOT: [&snapshot_table::Definition; 4] =
     [&zones::TABLE, &rules::TABLE, &notices::TABLE, &system_state::TABLE];
 

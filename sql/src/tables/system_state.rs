@@ -12,7 +12,7 @@ use crate::tables::snapshot_table::{Definition, instant};
 /// The table.
 pub(super) const TABLE: Definition = Definition { name: "system_state", schema, rows };
 
-const NUMBERS: [&str; 13] = [
+const NUMBERS: [&str; 15] = [
     "t_ms",
     "received",
     "applied",
@@ -25,6 +25,8 @@ const NUMBERS: [&str; 13] = [
     "live_alerts",
     "live_correlations",
     "live_bids",
+    "live_clearing",
+    "live_awards",
     "live_ticks",
 ];
 
@@ -53,6 +55,8 @@ fn rows(view: &View, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
         snapshot.alerts.len() as u64,
         snapshot.correlations.len() as u64,
         snapshot.bids.len() as u64,
+        snapshot.clearing.len() as u64,
+        snapshot.awards.len() as u64,
         snapshot.ticks.iter().map(|(_, rows)| rows.len() as u64).sum(),
     ];
     let numbers = numbers.map(|number| -> ArrayRef { Arc::new(UInt64Array::from(vec![number])) });

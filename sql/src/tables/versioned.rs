@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use async_trait::async_trait;
 use datafusion::catalog::memory::MemorySourceConfig;
@@ -20,7 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use model::table::Table;
 
 use crate::history::History;
-use crate::history::newest::{Columns, Covered, NewestExec, chunks};
+use crate::history::newest::{Columns, Covered, NewestExec, chunks, millis};
 use crate::history::scan::Scan;
 use crate::history::wanted::Wanted;
 use crate::tables::View;
@@ -56,6 +56,23 @@ pub(crate) fn never_covered(_: &View, batch: &RecordBatch) -> Result<BooleanArra
 /// Rows that changed since the live state began are all live; older versions are in history.
 pub(crate) fn since_the_start(view: &View, wanted: &Wanted) -> bool {
     wanted.from_t < i64::try_from(view.snapshot.began_t).unwrap_or(i64::MAX) || view.snapshot.t == 0
+}
+
+/// First start of a delivery interval that the snapshot still keeps, UTC ms.
+fn delivery_horizon(view: &View) -> i64 {
+    view.now_ms().saturating_sub(view.snapshot.limits().minute_ms)
+}
+
+/// What concerns deliveries leaves the live state some time after them; until then what changed since it began is live.
+pub(crate) fn delivered_long_ago(view: &View, wanted: &Wanted) -> bool {
+    since_the_start(view, wanted) || wanted.from_ms < delivery_horizon(view)
+}
+
+/// Rows whose delivery started recently enough to be live, if they stand.
+pub(crate) fn within_retention(view: &View, batch: &RecordBatch) -> Result<BooleanArray> {
+    let starts = millis(column(batch, "start_time")?)?;
+    let (starts, horizon) = (starts.as_primitive::<Int64Type>(), delivery_horizon(view));
+    Ok((0..starts.len()).map(|row| Some(starts.value(row) >= horizon)).collect())
 }
 
 /// A table over one view.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
-use model::bid::{BidStatus, Side, Step};
+use model::bid::{BidKind, BidStatus, Side, Step};
 use model::table::{self, Context, Table};
 use model::time::{DAY_MS, Granularity, HOUR_MS, MINUTE_MS, T, parse_instant};
 use model::{
@@ -209,11 +209,13 @@ fn bid(series: SeriesKey) -> BidEvent {
         revision: 2,
         status: BidStatus::Amended,
         organisation: "Acme".into(),
+        asset: None,
         series,
         delivery_ms: ms("2026-03-11T10:00:00Z"),
         duration_ms: 3_600_000,
         side: Side::Sell,
-        steps: vec![Step { price_micros: 30_500_000, power_kw: 1_500 }],
+        kind: BidKind::Curve,
+        steps: vec![Step::flat(ms("2026-03-11T10:00:00Z"), 30_500_000, 1_500)],
         event_ms: ms("2026-03-10T11:00:00Z"),
         partition: Default::default(),
         offset: 3,

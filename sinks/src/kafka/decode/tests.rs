@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::bid::{BidStatus, Side, Step};
+use model::bid::{BidKind, BidStatus, Side, Step};
 use model::{
     AlertState, Anomaly, AnomalyKind, Bar, Batch, Change, Disposition, PartitionId, Severity, Tick, TickExtra, Zones,
 };
@@ -91,21 +91,82 @@ fn alert(series: SeriesKey) -> impl Strategy<Value = Alert> {
 }
 
 fn bid(series: SeriesKey) -> impl Strategy<Value = LiveBid> {
-    let step = (PRICE, VOLUME).prop_map(|(price_micros, power_kw)| Step { price_micros, power_kw });
-    (".{1,12}", ".{0,12}", prop::collection::vec(step, 0..4), TIME, TIME, any::<i64>()).prop_map(
-        move |(bid, organisation, steps, delivery_ms, event_ms, revision)| LiveBid {
+    let step = (TIME, PRICE, PRICE, VOLUME, VOLUME).prop_map(
+        |(start_ms, price_micros, end_price_micros, power_kw, min_power_kw)| Step {
+            start_ms,
+            price_micros,
+            end_price_micros,
+            power_kw,
+            min_power_kw,
+        },
+    );
+    let name = || prop::option::of(".{1,9}");
+    let kind =
+        prop_oneof![
+            Just(BidKind::Curve),
+            (VOLUME, prop::option::of(PRICE))
+                .prop_map(|(fixed_micros, variable_micros)| BidKind::MinimumIncome { fixed_micros, variable_micros }),
+            (1..=1_000_000_u32, name(), name()).prop_map(|(min_acceptance_ppm, parent, exclusive_group)| {
+                BidKind::Block { min_acceptance_ppm, parent, exclusive_group }
+            }),
+            Just(BidKind::Capacity { to: LocationId::new("PJM", "PJM") }),
+        ];
+    (".{1,12}", ".{0,12}", prop::collection::vec(step, 0..4), TIME, TIME, any::<i64>(), name(), kind).prop_map(
+        move |(bid, organisation, steps, delivery_ms, event_ms, revision, asset, kind)| LiveBid {
             bid,
             revision,
             status: BidStatus::Accepted,
             organisation,
+            asset,
             series,
             delivery_ms,
             duration_ms: 900_000,
             side: Side::Buy,
+            kind,
             steps,
             event_ms,
             partition: PartitionId::default(),
             offset: -1,
+        },
+    )
+}
+
+fn clearing(series: SeriesKey) -> impl Strategy<Value = Clearing> {
+    let amounts = (prop::array::uniform4(VOLUME), prop::array::uniform2(PRICE), 0..1_000_i64, any::<bool>());
+    let prices = prop::option::of((PRICE, PRICE, PRICE, ".{0,9}"));
+    (TIME, amounts, prices).prop_map(move |(start_ms, (kw, money, bids, congested), prices)| Clearing {
+        series,
+        start_ms,
+        duration_ms: 900_000,
+        price_micros: prices.as_ref().map(|prices| prices.0),
+        range_micros: prices.as_ref().map(|prices| (prices.1, prices.2)),
+        sold_kw: kw[0],
+        bought_kw: kw[1],
+        import_kw: kw[1] - kw[0],
+        congested,
+        buy_surplus_micros: money[0],
+        sell_surplus_micros: money[1],
+        offered_kw: kw[2],
+        wanted_kw: kw[3],
+        best_buy_micros: prices.as_ref().map(|prices| prices.1),
+        best_sell_micros: None,
+        marginal: prices.map(|prices| (Side::Sell, prices.3)),
+        bids,
+    })
+}
+
+fn award(series: SeriesKey) -> impl Strategy<Value = Award> {
+    (".{1,12}", ".{0,9}", prop::option::of(".{1,9}"), TIME, VOLUME, PRICE).prop_map(
+        move |(bid, organisation, asset, start_ms, power_kw, price_micros)| Award {
+            bid,
+            organisation,
+            asset,
+            series,
+            start_ms,
+            duration_ms: 900_000,
+            side: Side::Buy,
+            power_kw,
+            price_micros,
         },
     )
 }
@@ -142,8 +203,9 @@ fn batch() -> impl Strategy<Value = (Context, Batch)> {
         let key = BarKey { series, granularity: Granularity::M15, start_ms: 1_763_459_100_000 };
         let pair = Correlation { a: series, b: series, window_min: 60, lag_min: 5, n: 42, r_nano: r };
         let context = Context { names, zones: Zones::built_in() };
-        let rows = (bar(), kpi(series), alert(series), bid(series), tick(series, partition));
-        rows.prop_map(move |(bar, kpi, alert, bid, tick)| {
+        let market_rows = (bid(series), clearing(series), award(series));
+        let rows = (bar(), kpi(series), alert(series), market_rows, tick(series, partition));
+        rows.prop_map(move |(bar, kpi, alert, (bid, clearing, award), tick)| {
             let batch = Batch {
                 t: T,
                 names: name.iter().cloned().collect(),
@@ -153,6 +215,8 @@ fn batch() -> impl Strategy<Value = (Context, Batch)> {
                 alerts: vec![alert],
                 correlations: vec![Change::Put(pair)],
                 bids: vec![Change::Put(bid)],
+                clearing: vec![Change::Put(clearing)],
+                awards: vec![Change::Put(award)],
                 ..Batch::default()
             };
             (context.clone(), batch)
@@ -173,6 +237,8 @@ fn removed(mut batch: Batch) -> Batch {
     batch.kpis = batch.kpis.iter().map(|change| Change::Remove(*change.row())).collect();
     batch.correlations = batch.correlations.iter().map(|change| Change::Remove(*change.row())).collect();
     batch.bids = batch.bids.iter().map(|change| Change::Remove(change.row().clone())).collect();
+    batch.clearing = batch.clearing.iter().map(|change| Change::Remove(change.row().clone())).collect();
+    batch.awards = batch.awards.iter().map(|change| Change::Remove(change.row().clone())).collect();
     Batch { names: Vec::new(), alerts: Vec::new(), ticks: Arc::new([]), ..batch }
 }
 
@@ -181,6 +247,7 @@ proptest! {
     fn what_was_written_is_read_back_exactly((context, batch) in batch()) {
         let (bar, kpi) = (*batch.bars[0].row(), *batch.kpis[0].row());
         let (pair, bid) = (*batch.correlations[0].row(), batch.bids[0].row().clone());
+        let (clearing, award) = (batch.clearing[0].row().clone(), batch.awards[0].row().clone());
         let mut expected = vec![
             Said::Name(batch.names[0].clone()),
             Said::Bar(bar.key, Some(Box::new(bar))),
@@ -188,6 +255,8 @@ proptest! {
             Said::Alert(Box::new(batch.alerts[0].clone())),
             Said::Correlation(pair.key(), Some(Box::new(pair))),
             Said::Bid(bid.bid.clone(), Some(Box::new(bid.clone()))),
+            Said::Clearing(clearing.key(), Some(Box::new(clearing.clone()))),
+            Said::Award(award.key(), Some(Box::new(award.clone()))),
             Said::Ticks(batch.ticks.to_vec()),
         ];
         let found = said(&context, &batch);
@@ -201,6 +270,8 @@ proptest! {
             Said::Kpi(kpi.key(), None),
             Said::Correlation(pair.key(), None),
             Said::Bid(bid.bid.clone(), None),
+            Said::Clearing(clearing.key(), None),
+            Said::Award(award.key(), None),
         ];
         prop_assert_eq!(said(&context, &removed(batch)), gone);
     }
