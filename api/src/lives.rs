@@ -1,7 +1,7 @@
-//! The lives of bids: every version of a bid that stood, as far as this process saw it.
+//! What bids were before the history has it, or where there is none: the versions that this process saw.
 //!
-//! The state holds each bid as it stands, and so do tables. What it was before is kept here from the start of the process
-//! on, the newest `MAX_STEPS` steps of all bids together.
+//! The state holds each bid as it stands, the history what has been written. A version that was overtaken between the two
+//! would be in neither for that while: it is kept here, among the newest `MAX_STEPS` steps of all bids together.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -3,7 +3,6 @@
 //! ```text
 //!  Order ──► Day::put / withdraw ──► MeritOrder (interval, zone) ──► uniform / coupling ──► IntervalClearing
 //!                      └─ complex ─► component: tables ─► branch and bound ───────────────► IntervalClearing, Component
-//!  CAB, DET, capacities, zones ──► omie ──► Vec<Order> + flows
 //! ```
 //! Units: price micro-currency per MWh, power kW, duration ms, money micro-currency; all integers.
 //! What this crate never does: read a clock, do I/O, use randomness, let floats into a result.
@@ -16,7 +15,6 @@
 //! | [`coupling`] | two zones and a capacity |
 //! | [`complex`] | blocks, links, groups, minimum income, minimum quantity: branch and bound with a proven bound |
 //! | [`day`] | the book of a day, re-cleared where it changed |
-//! | [`omie`] | the files of the Iberian market |
 //!
 //! ```
 //! use clearing::{Config, Day, Kind, Order, OrderId, Side, Step};
@@ -40,7 +38,6 @@ pub mod complex;
 pub mod coupling;
 pub mod day;
 pub mod merit;
-pub mod omie;
 pub mod order;
 mod sums;
 mod tree;

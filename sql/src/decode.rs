@@ -9,13 +9,14 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
 use model::money::MICROS;
 use model::time::{Granularity, T};
+use model::wire::{self, WireKind, WireStep};
 use model::{
-    Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, Disposition, LocationId, Market, Names, PartitionId,
-    SeriesKey, Severity, Tick, TickExtra, TickRow,
+    Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, BidStatus, Disposition, LiveBid, LocationId,
+    LocationName, Market, Names, PartitionId, SeriesKey, Severity, Side, Tick, TickExtra, TickRow,
 };
 
 use crate::error::Error;
-use crate::store::TickRecord;
+use crate::store::{BidVersion, TickRecord};
 
 /// One row of a batch, read by column name.
 struct Row<'a> {
@@ -209,10 +210,49 @@ pub(crate) fn alerts(batch: &RecordBatch, out: &mut Vec<Alert>) -> Result<(), Er
     Ok(())
 }
 
+/// Rows of `bid_versions`.
+pub(crate) fn bid_versions(batch: &RecordBatch, out: &mut Vec<BidVersion>) -> Result<(), Error> {
+    const STATUSES: [BidStatus; 6] = [
+        BidStatus::Submitted,
+        BidStatus::Amended,
+        BidStatus::Withdrawn,
+        BidStatus::Accepted,
+        BidStatus::Rejected,
+        BidStatus::Expired,
+    ];
+    for row in Row::all(batch) {
+        let (series, delivery_ms) = (row.series()?, row.ms("delivery_time")?);
+        let terms: WireKind = row.parse("terms", |text| serde_json::from_str(text).ok())?;
+        let steps: Vec<WireStep> = row.parse("steps", |text| serde_json::from_str(text).ok())?;
+        let steps = steps.iter().map(|step| wire::bid::step(step, delivery_ms));
+        let bid = LiveBid {
+            bid: row.text("bid")?.to_owned(),
+            revision: row.int("revision")?,
+            status: row.parse("status", |text| STATUSES.into_iter().find(|status| status.as_str() == text))?,
+            organisation: row.text("organisation")?.to_owned(),
+            asset: row.maybe_text("asset")?.map(str::to_owned),
+            series,
+            delivery_ms,
+            duration_ms: row.small("duration_ms")?,
+            side: row.parse("side", |text| [Side::Buy, Side::Sell].into_iter().find(|side| side.as_str() == text))?,
+            kind: wire::bid::kind(&terms, |zone| LocationId::new(zone, zone))
+                .map_err(|(_, detail)| wrong("terms", &detail))?,
+            steps: steps.collect::<Result<_, _>>().map_err(|(_, detail)| wrong("steps", &detail))?,
+            event_ms: row.ms("event_time")?,
+            partition: PartitionId::default(),
+            offset: 0,
+        };
+        let (zone, location) = (row.text("zone")?.into(), row.text("location")?.into());
+        let place = LocationName { id: series.location, zone, location };
+        out.push(BidVersion { t: row.t("t")?, bid, place });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use model::Zones;
     use model::table::{self, Context};
+    use model::{BidKind, Step, Zones};
 
     use super::*;
 
@@ -246,5 +286,48 @@ mod tests {
         let mut back = Vec::new();
         alerts(&table::anomalies(context, [&alert]).unwrap(), &mut back).unwrap();
         assert_eq!(back, [alert]);
+    }
+
+    #[test]
+    fn bids_of_every_kind_come_back_as_they_went() {
+        let (names, zones) = (Names::default(), Zones::built_in());
+        let (location, _) = names.location("MIBEL-ES", "MIBEL-ES");
+        let (to, _) = names.location("MIBEL-PT", "MIBEL-PT");
+        let delivery_ms = 1_700_000_000_000;
+        let linear = Step { end_price_micros: 30_000_000, ..Step::flat(delivery_ms, 20_000_001, 2_500) };
+        let second = Step { min_power_kw: 500, ..Step::flat(delivery_ms + 3_600_000, -10_000_000, 1_500) };
+        let kinds = [
+            BidKind::Curve,
+            BidKind::MinimumIncome { fixed_micros: 5_500_000, variable_micros: Some(1) },
+            BidKind::Block {
+                min_acceptance_ppm: 333_333,
+                parent: Some("p".to_owned()),
+                exclusive_group: Some("g".to_owned()),
+            },
+            BidKind::Capacity { to },
+        ];
+        for kind in kinds {
+            let bid = LiveBid {
+                bid: "b".to_owned(),
+                revision: 4,
+                status: BidStatus::Amended,
+                organisation: "o".to_owned(),
+                asset: Some("unit".to_owned()),
+                series: SeriesKey { location, market: Market::DayAheadHourly },
+                delivery_ms,
+                duration_ms: 3_600_000,
+                side: Side::Sell,
+                kind,
+                steps: vec![linear, second],
+                event_ms: 12_345,
+                partition: PartitionId::default(),
+                offset: 0,
+            };
+            let context = Context { names: &names, zones: &zones };
+            let mut back = Vec::new();
+            bid_versions(&table::bids(context, [(77, false, &bid)]).unwrap(), &mut back).unwrap();
+            let place = names.name(location).unwrap();
+            assert_eq!(back, [BidVersion { t: 77, bid, place }]);
+        }
     }
 }

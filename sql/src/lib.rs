@@ -34,4 +34,4 @@ pub use config::{Config, HistoryConfig, Limits, PgwireConfig};
 pub use engine::{Engine, QueryResult, seconds};
 pub use error::Error;
 pub use metrics::Metrics;
-pub use store::{AlertFilter, Store, TickRecord};
+pub use store::{AlertFilter, BidVersion, Store, TickRecord};

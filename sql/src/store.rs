@@ -1,4 +1,4 @@
-//! Typed reads for the API: bars, latest prices, the records behind a bar, alerts. Live state and history together,
+//! Typed reads for the API: bars, latest prices, the records behind a bar, alerts, the lives of bids. Live state and history together,
 //! corrections winning, everything at the snapshot's T.
 //!
 //! What the live state holds for certain is read from it directly; only ranges that reach further back ask history.
@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use model::time::{DAY_MS, Granularity, MINUTE_MS};
-use model::{Alert, AlertState, BarRow, SeriesKey, Severity, Snapshot, T, TickRow};
+use model::{Alert, AlertState, BarRow, LiveBid, LocationName, SeriesKey, Severity, Snapshot, T, TickRow};
 
 use crate::decode;
 use crate::engine::{Engine, Request};
@@ -34,6 +34,17 @@ pub struct TickRecord {
     pub topic: Arc<str>,
     /// Kafka partition. The offset is `row.tick.offset`.
     pub partition: i32,
+}
+
+/// One version of a bid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BidVersion {
+    /// The T at which it came to stand.
+    pub t: T,
+    /// The bid. Tables do not hold where it came from: partition and offset are 0.
+    pub bid: LiveBid,
+    /// Where it is, also when the process has not heard the name yet.
+    pub place: LocationName,
 }
 
 /// Which alerts.
@@ -210,6 +221,23 @@ impl Store {
         alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.anomaly.start_ms), alert.anomaly.id));
         alerts.truncate(filter.limit);
         Ok(alerts)
+    }
+
+    /// Every version of a bid that stood at the end of a T, from live and history, oldest first. Without a history that
+    /// is the version that stands; one that was overtaken before the history sink wrote it follows when it is written
+    /// (see [`Snapshot::written_t`]).
+    pub async fn versions_of_bid(&self, bid: &str) -> Result<Vec<BidVersion>, Error> {
+        self.versions_of_bid_at(&self.engine.snapshot(), bid).await
+    }
+
+    /// The same at a snapshot that the caller holds, so that several reads show one T.
+    pub async fn versions_of_bid_at(&self, snapshot: &Arc<Snapshot>, bid: &str) -> Result<Vec<BidVersion>, Error> {
+        let sql = format!("SELECT * FROM bid_versions WHERE bid = {} ORDER BY t", quoted(bid));
+        let mut versions = Vec::new();
+        for batch in self.rows(&sql, snapshot).await? {
+            decode::bid_versions(&batch, &mut versions)?;
+        }
+        Ok(versions)
     }
 
     async fn rows(&self, sql: &str, snapshot: &Arc<Snapshot>) -> Result<Vec<arrow::array::RecordBatch>, Error> {

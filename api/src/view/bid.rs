@@ -89,18 +89,6 @@ impl StepView {
             min_power: volume_mwh(step.min_power_kw),
         }
     }
-
-    /// From the form it has on the wire and in tables.
-    pub(crate) fn of_wire(step: &WireStep, delivery_ms: i64) -> Self {
-        let start_ms = step.delivery.as_ref().and_then(|delivery| delivery.millis()).unwrap_or(delivery_ms);
-        Self {
-            delivery: rfc3339(start_ms),
-            price: step.price,
-            end_price: step.end_price.unwrap_or(step.price),
-            power: step.power,
-            min_power: step.min_power.unwrap_or(0.0),
-        }
-    }
 }
 
 /// A bid as it goes to Kafka.

@@ -24,6 +24,13 @@ export function money(value: number | null | undefined, currency: string | null)
   return formatter({ style: "currency", currency, currencyDisplay: "narrowSymbol", minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value);
 }
 
+/** A price that an auction cleared at: as exact as it is, which may be half a tick. */
+export function price(value: number | null | undefined, currency: string | null): string {
+  if (missing(value)) return NONE;
+  const style = currency ? ({ style: "currency", currency, currencyDisplay: "narrowSymbol" } as const) : {};
+  return formatter({ ...style, minimumFractionDigits: 2, maximumFractionDigits: 3 }).format(value);
+}
+
 export function number(value: number | null | undefined, digits = 0): string {
   return missing(value) ? NONE : formatter({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
@@ -39,6 +46,25 @@ export const percent = (value: number | null | undefined): string => (missing(va
 /** Short form of a large number, e.g. 12.4K. */
 export function compact(value: number | null | undefined): string {
   return missing(value) ? NONE : formatter({ notation: "compact", maximumFractionDigits: 1 }).format(value);
+}
+
+/** Power; tenths only where they say something. */
+export function power(mw: number | null | undefined): string {
+  return missing(mw) ? NONE : `${number(mw, Math.abs(mw) < 100 && !Number.isInteger(mw) ? 1 : 0)} MW`;
+}
+
+/** A sum of money: whole, and from a million on in short, e.g. €7.53M. */
+export function amount(value: number | null | undefined, currency: string | null): string {
+  if (missing(value)) return NONE;
+  const style = currency ? ({ style: "currency", currency, currencyDisplay: "narrowSymbol" } as const) : {};
+  const short = Math.abs(value) >= 1_000_000;
+  return formatter({ ...style, notation: short ? "compact" : "standard", minimumFractionDigits: short ? 2 : 0, maximumFractionDigits: short ? 2 : 0 }).format(value);
+}
+
+/** An axis label: as many decimals as the distance of the ticks has. */
+export function tick(value: number, step: number): string {
+  const digits = [0, 1, 2, 3].find((n) => Math.abs(step * 10 ** n - Math.round(step * 10 ** n)) < 1e-6) ?? 4;
+  return number(value === 0 ? 0 : value, digits);
 }
 
 /** up, down or flat: the class that colours a change. */
@@ -67,6 +93,9 @@ export function clock(ms: number, timezone: string, seconds = false, today?: num
   if (today !== undefined && day(ms) === day(today)) return time;
   return `${inZone(ms, timezone, { day: "numeric", month: "short", year: "numeric" })}, ${time}`;
 }
+
+/** The date in a zone. */
+export const day = (ms: number, timezone: string): string => inZone(ms, timezone, { weekday: "short", day: "numeric", month: "short", year: "numeric" });
 
 function inZone(ms: number, timezone: string, options: Intl.DateTimeFormatOptions): string {
   const key = timezone + JSON.stringify(options);

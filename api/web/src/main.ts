@@ -1,7 +1,7 @@
 // The page: connects, keeps the store, and draws what changed, four times a second at most.
 //
 //   WebSocket ─► Connection ─► Store.apply ─► what changed ─► views
-//   REST ──────► zones once, history after every snapshot, health every 10 s
+//   REST ──────► zones once, history after every snapshot, the chosen auction when it changes, health every 10 s
 
 import "./style.css";
 import { Connection } from "./connection";
@@ -11,6 +11,7 @@ import * as rest from "./rest";
 import { Store, type Changes, type SeriesState } from "./store";
 import type { Message, Zone } from "./wire";
 import { Alerts } from "./view/alerts";
+import { AuctionView } from "./view/auction";
 import { Chart } from "./view/chart";
 import { Correlations } from "./view/correlations";
 import { byId, make, setClass, setOptions, setText } from "./view/dom";
@@ -32,6 +33,7 @@ class Page {
   private readonly alerts = new Alerts();
   private readonly table = new ZoneTable((zone) => this.chooseZone(zone));
   private readonly correlations = new Correlations(() => this.touch());
+  private readonly auction = new AuctionView(this.store.auctions, () => this.store.t, () => this.remember(), () => this.touch());
   private readonly header = new Header(() => this.chart?.restyle());
   private readonly health = new HealthView();
   private readonly connection = new Connection({
@@ -66,6 +68,7 @@ class Page {
     this.granularity = GRANULARITIES.find(({ name }) => name === query.get("bars")) ?? GRANULARITIES[0]!;
     this.allAlerts.checked = query.get("alerts") === "all";
     this.notices.checked = query.get("events") !== "off";
+    this.auction.choice = query.get("auction") ?? "";
     this.zonePicker.addEventListener("change", () => this.chooseZone(this.zonePicker.value));
     this.seriesPicker.addEventListener("change", () => this.chooseSeries(this.seriesPicker.value));
     for (const box of [this.allAlerts, this.notices]) {
@@ -87,6 +90,7 @@ class Page {
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) return;
       this.connection.hurry();
+      this.auction.wake();
       this.touch();
     });
   }
@@ -124,6 +128,7 @@ class Page {
   private note(changes: Changes): void {
     if (changes.reset) {
       this.fetched = "";
+      this.auction.reset();
       void this.loadZones(); // a restarted server may know others
     }
     if (changes.reset || changes.alerts.length > 0) this.alertsDirty = true;
@@ -132,8 +137,9 @@ class Page {
         if (this.allAlerts.checked || alert.zone === this.zone || alert.zone === "*") this.alerts.announce(alert);
       }
     }
+    this.auction.note(changes.auctions);
     if (changes.past.has(this.chosen()?.key ?? "")) this.pastDirty = true;
-    if (changes.reset || changes.series.size > 0 || changes.correlations || changes.alerts.length > 0) this.touch();
+    if (changes.reset || changes.series.size > 0 || changes.correlations || changes.alerts.length > 0 || changes.auctions.size > 0) this.touch();
   }
 
   /** Everything that the chart and the sparklines need from before the snapshot. */
@@ -182,6 +188,7 @@ class Page {
 
   private chooseZone(zone: string): void {
     this.zone = zone;
+    this.auction.follow();
     this.chooseSeries("");
   }
 
@@ -201,6 +208,7 @@ class Page {
     if (this.granularity !== GRANULARITIES[0]) url.searchParams.set("bars", this.granularity.name);
     if (this.allAlerts.checked) url.searchParams.set("alerts", "all");
     if (!this.notices.checked) url.searchParams.set("events", "off");
+    if (this.auction.choice) url.searchParams.set("auction", this.auction.choice);
     history.replaceState(null, "", url);
   }
 
@@ -249,6 +257,7 @@ class Page {
     if (state && this.fetched !== state.key) this.loadChosen();
     this.drawPickers(rows, state);
     this.drawPrice(state, now);
+    this.auction.show(this.zone, now, (zone) => this.timezone(zone));
     this.table.show(rows, this.zone, now);
     this.correlations.show(this.correlationAxes(rows), this.store.correlations.values());
     if (this.alertsDirty) {

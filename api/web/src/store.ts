@@ -4,6 +4,7 @@
 // is applied whole or not at all, and one at or before the current T changes nothing: a repeat is harmless.
 // After a reconnect with `since=T` the missed moments come first; when they are gone, a snapshot comes instead.
 
+import { Auctions } from "./auctions";
 import { barOf, Bars } from "./bars";
 import { isAlert, type Correlation, type Event, type Kpi, type Message, type Series, type WireAlert, type WireNotice } from "./wire";
 
@@ -45,6 +46,8 @@ export interface Changes {
   series: Set<string>;
   alerts: Alert[];
   correlations: boolean;
+  /** Delivery intervals that clear otherwise or whose book is another one, as `auctionKey` names them. */
+  auctions: Set<string>;
   /** Series whose past changed further back than their minutes are kept. */
   past: Set<string>;
   /** Everything, and bars from before it may be missing: fetch history. */
@@ -59,11 +62,12 @@ export class Store {
   readonly series = new Map<string, SeriesState>();
   readonly alerts = new Map<string, Alert>();
   readonly correlations = new Map<string, Correlation>();
+  readonly auctions = new Auctions();
   private readonly byZone = new Map<string, SeriesState[]>();
   private chosen = "";
 
   apply(message: Message): Changes {
-    const changes: Changes = { series: new Set(), alerts: [], correlations: false, past: new Set(), reset: false };
+    const changes: Changes = { series: new Set(), alerts: [], correlations: false, auctions: new Set(), past: new Set(), reset: false };
     if (message.type === "snapshot") {
       this.forget(message.t);
       changes.reset = true;
@@ -116,6 +120,7 @@ export class Store {
     }
     this.alerts.clear();
     this.correlations.clear();
+    this.auctions.clear();
   }
 
   private state(series: Series): SeriesState {
@@ -172,6 +177,10 @@ export class Store {
         changes.correlations = true;
         return;
       }
+      case "clearing_update":
+      case "book_update":
+        changes.auctions.add(this.auctions.apply(event));
+        return;
     }
   }
 

@@ -81,12 +81,107 @@ export interface Correlation {
   correlation: number | null;
 }
 
+export type Side = "buy" | "sell";
+
+/** A delivery interval of a series. */
+interface Delivery extends Series {
+  start: string;
+  duration_ms: number;
+}
+
+/** How an interval clears as its book stands: `sold_mw + import_mw = bought_mw`. */
+export interface ClearingRow extends Delivery {
+  price: number | null;
+  price_low: number | null;
+  price_high: number | null;
+  sold_mw: number;
+  bought_mw: number;
+  import_mw: number;
+  congested: boolean;
+  marginal: { side: Side; bid: string } | null;
+  buy_surplus: number;
+  sell_surplus: number;
+}
+
+/** The top of an interval's book, of plain bids, and what is in it, complex bids included. */
+export interface BookRow extends Delivery {
+  best_buy: number | null;
+  best_sell: number | null;
+  offered_mw: number;
+  wanted_mw: number;
+  bids: number;
+}
+
+export interface Level {
+  price: number;
+  /** At exactly this price, by steps. */
+  power_mw: number;
+  /** At this price or better, linear curves included. */
+  cumulative_mw: number;
+}
+
+export interface BidStep {
+  price: number;
+  /** Price of the last MW: another one in a linear curve. */
+  end_price: number;
+  power: number;
+  /** What is taken of it at least when its bid is accepted. */
+  min_power: number;
+}
+
+/** A bid with what it has in one interval. */
+export interface IntervalBid {
+  bid: string;
+  organisation: string;
+  side: Side;
+  kind: "curve" | "minimum_income" | "block";
+  power_mw: number;
+  steps: BidStep[];
+}
+
+/** Supply, the cheapest first, and demand, the dearest first; complex bids are in none of the levels. */
+export interface MeritOrder {
+  t: number;
+  price: number | null;
+  truncated: boolean;
+  supply: Level[];
+  demand: Level[];
+  linear: IntervalBid[];
+  complex: IntervalBid[];
+}
+
+/** What became of a complex bid. */
+export interface Fate {
+  bid: string;
+  accepted: boolean;
+  /** How much of it, 0 to 1. */
+  ratio: number;
+  /** Starts of the intervals for which it is accepted. */
+  intervals: string[];
+  surplus: number | null;
+}
+
+export interface ClearingAnswer {
+  t: number;
+  clearing: ClearingRow;
+  /** The zone it clears together with, where that has bids, too. */
+  coupled: ClearingRow | null;
+  explain: {
+    marginal: { bid: string; organisation: string; side: Side; step: BidStep | null } | null;
+    at_margin: { bid: string; side: Side }[];
+    component: { complex: Fate[] } | null;
+    truncated: boolean;
+  };
+}
+
 export type Event =
   | ({ type: "price_update"; t: number; price: number; timestamp: string; bar: WireBar } & Series)
   | ({ type: "bar_update"; t: number; removed: boolean; bar: WireBar } & Series)
   | ({ type: "kpi_update"; t: number; removed: boolean } & Kpi)
   | ({ type: "market_alert" | "bidding_notification"; t: number } & (WireAlert | WireNotice))
-  | ({ type: "correlation_update"; t: number; removed: boolean } & Correlation);
+  | ({ type: "correlation_update"; t: number; removed: boolean } & Correlation)
+  | ({ type: "clearing_update"; t: number; removed: boolean } & ClearingRow)
+  | ({ type: "book_update"; t: number; removed: boolean } & BookRow);
 
 export type Message =
   | { type: "connection_established"; timestamp: string; storage_backend: string }

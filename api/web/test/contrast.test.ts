@@ -22,7 +22,7 @@ function contrast(a: number[], b: number[]): number {
 
 describe.each([["light", ":root {"], ["dark", ':root[data-theme="dark"] {']])("%s theme", (_name, selector) => {
   const theme = colours(selector);
-  const text = ["ink", "ink-2", "up", "down", "line", "revised", "good", "warn", "bad"];
+  const text = ["ink", "ink-2", "up", "down", "line", "revised", "good", "warn", "bad", "sell", "buy"];
   it.each(text)("%s is readable on every background", (name) => {
     for (const background of ["page", "card", "chosen"]) {
       expect(contrast(theme[name]!, theme[background]!), `${name} on ${background}`).toBeGreaterThanOrEqual(4.5);

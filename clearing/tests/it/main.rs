@@ -1,8 +1,8 @@
-//! Integration tests: text scenarios, the brute-force oracle, random histories, the Iberian day.
+//! Integration tests: text scenarios, the brute-force oracle, random histories. A whole day of a real market is in the
+//! tests of the crate `auction`.
 
 mod brute;
 mod histories;
-mod iberia;
 mod merit;
 mod scenarios;
 mod subsets;

@@ -9,7 +9,8 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("clearing", &[], &["timely", "tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
     (
         "auction",
-        &["model", "clearing"],
+        // simulator: its tests clear a real book.
+        &["model", "clearing", "simulator"],
         &["timely", "tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"],
     ),
     (
@@ -18,7 +19,7 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
         &["tokio", "rdkafka", "warp", "datafusion", "redis", "clickhouse", "tokio-postgres"],
     ),
     ("sinks", &["model"], &["timely", "differential-dataflow", "warp", "datafusion"]),
-    ("sql", &["model"], &["timely", "differential-dataflow", "warp", "rdkafka", "redis"]),
+    ("sql", &["model", "auction"], &["timely", "differential-dataflow", "warp", "rdkafka", "redis"]),
     ("simulator", &["model"], &["timely", "differential-dataflow", "warp", "datafusion", "redis", "clickhouse"]),
     (
         "api",

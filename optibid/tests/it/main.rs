@@ -5,6 +5,7 @@ mod broker;
 mod cluster;
 mod contract;
 mod door;
+mod iberia;
 mod kills;
 mod migrate;
 mod outages;

@@ -358,6 +358,35 @@ impl Stores {
     }
 }
 
+/// Price, accepted purchases and number of bids by place, market and start: what auctions say, in every store's terms.
+type Clearing = BTreeMap<Key, (Option<f64>, f64, i64)>;
+
+fn clearing_of_row(row: &HashMap<String, String>) -> (Key, (Option<f64>, f64, i64)) {
+    let start_ms = row["start_ms"].parse().unwrap_or_else(|_| panic!("start_ms of {row:?}"));
+    let key = (row["zone"].clone(), row["location"].clone(), row["market"].clone(), start_ms);
+    (key, (row["price"].parse().ok(), row["bought_mw"].parse().unwrap(), row["bids"].parse().unwrap()))
+}
+
+impl Stores {
+    /// The program and ClickHouse say the same of every auction; and something was traded.
+    pub(crate) async fn agree_on_auctions(&self, program: &Program) {
+        let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, price, \
+                     bought_mw, bids FROM clearing";
+        let ours: Clearing = program.sql(query).await.iter().map(clearing_of_row).collect();
+        let query = format!(
+            "SELECT zone, location, market, toUnixTimestamp64Milli(start_time) AS start_ms, price, bought_mw, bids \
+             FROM {}.clearing FINAL FORMAT CSVWithNames",
+            self.prefix
+        );
+        let theirs: Clearing = csv_rows(&clickhouse(&query).await).iter().map(clearing_of_row).collect();
+        assert!(ours.values().any(|(price, ..)| price.is_some()), "nothing was traded");
+        assert_eq!(ours.len(), theirs.len(), "number of auctions");
+        for (key, row) in &ours {
+            assert_eq!(theirs.get(key), Some(row), "{key:?} in clickhouse");
+        }
+    }
+}
+
 /// The stores of the program, as health and metrics name them.
 pub(crate) const SINKS: [&str; 5] = ["redis", "postgres", "clickhouse", "changelog", "history"];
 

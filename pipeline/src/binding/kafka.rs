@@ -244,7 +244,11 @@ impl Kafka {
         self.producer.begin_transaction()?;
         let sent = self.producer.send_result(FutureRecord::<(), [u8]>::to(&self.topic).partition(0).payload(bytes));
         let delivery = sent.map_err(|(error, _)| error)?;
-        // Committing flushes; one that takes too long goes on where it was.
+        // Waited for first: committing would flush, and rust-rdkafka's flush sleeps 100 ms for a delivery that the producer's
+        // own thread takes. Not on a runtime: the fanout says that it lives while it waits on its own.
+        let delivered = futures::executor::block_on(delivery).map_err(|_| KafkaError::Canceled)?;
+        let delivered = delivered.map_err(|(error, _)| error)?;
+        // One that takes too long goes on where it was.
         loop {
             match self.producer.commit_transaction(TIMEOUT) {
                 Ok(()) => break,
@@ -252,9 +256,7 @@ impl Kafka {
                 Err(error) => return Err(error),
             }
         }
-        // Not on a runtime: the fanout says that it lives while it waits on its own.
-        let delivered = futures::executor::block_on(delivery);
-        Ok(delivered.ok().and_then(Result::ok).map_or(-1, |delivered| delivered.offset))
+        Ok(delivered.offset)
     }
 }
 

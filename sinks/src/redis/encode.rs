@@ -7,7 +7,7 @@
 //! | `kpi:ZONE:LOCATION:MARKET:WINDOW` | hash | key figures of the last WINDOW minutes |
 //! | `correlation:A…:B…:WINDOW:LAG` | hash | correlation of two series |
 //! | `alerts` | stream, capped, id `T-n` | every step of every alert's life, and notices |
-//! | `alerts:current`, `bids` | hash id → JSON | what stands, within retention (`:dates`, `:versions` beside them) |
+//! | `alerts:current`, `bids`, `clearing` | hash id → JSON | what stands, within retention (`:dates`, `:versions` beside them); of the clearing the id is `ZONE:LOCATION:MARKET:START` (UTC ms), and top of book is in it |
 //! | `series` | set | `ZONE:LOCATION:MARKET` of every price |
 //! | `changes:KIND:ZONE` | channel | `{"t":T,"rows":[…]}`, once per batch |
 //!
@@ -42,12 +42,13 @@ pub(crate) enum Op {
 
 const ALERTS: &str = "alerts:current";
 const BIDS: &str = "bids";
+const CLEARING: &str = "clearing";
 /// The set of every series that has had a price.
 pub(crate) const SERIES: &str = "series";
 /// What the keys of [`Op::State`] begin with.
 pub(crate) const STATES: [&str; 2] = ["kpi", "correlation"];
 /// Boards that expire.
-pub(crate) const BOARDS: [&str; 2] = [ALERTS, BIDS];
+pub(crate) const BOARDS: [&str; 3] = [ALERTS, BIDS, CLEARING];
 
 /// Everything that a run changes in Redis.
 pub(crate) fn encode(context: &Context, config: &Config, batches: &[Arc<Batch>]) -> Result<Vec<Op>, Error> {
@@ -82,18 +83,29 @@ fn standing(context: &Context, batches: &[Arc<Batch>], ops: &mut Vec<Op>) -> Res
         let key = format!("correlation:{a}:{b}:{window}:{lag}");
         ops.push(Op::State { key, t, removed, fields: fields(&correlations, row)? });
     }
-    board(&rows::encode(context, Table::Anomalies, batches, Keep::Newest)?, ALERTS, "id", "start_time", ops)?;
-    board(&rows::encode(context, Table::Bids, batches, Keep::Newest)?, BIDS, "bid", "delivery_time", ops)
+    let column = |name: &'static str| move |rows: &RecordBatch, row: usize| Ok(rows::text(rows, name, row).to_owned());
+    let alerts = rows::encode(context, Table::Anomalies, batches, Keep::Newest)?;
+    board(&alerts, ALERTS, column("id"), "start_time", ops)?;
+    board(&rows::encode(context, Table::Bids, batches, Keep::Newest)?, BIDS, column("bid"), "delivery_time", ops)?;
+    let interval =
+        |rows: &RecordBatch, row: usize| Ok(format!("{}:{}", series(rows, "", row), time(rows, "start_time", row)?));
+    board(&rows::encode(context, Table::Clearing, batches, Keep::Newest)?, CLEARING, interval, "start_time", ops)
 }
 
-fn board(rows: &RecordBatch, board: &'static str, id: &str, date: &str, ops: &mut Vec<Op>) -> Result<(), Error> {
+fn board(
+    rows: &RecordBatch,
+    board: &'static str,
+    id: impl Fn(&RecordBatch, usize) -> Result<String, Error>,
+    date: &str,
+    ops: &mut Vec<Op>,
+) -> Result<(), Error> {
     for (row, value) in rows::json(rows)?.into_iter().enumerate() {
         let (t, removed) = version(rows, row)?;
         let withdrawn = removed || rows::text(rows, "state", row) == AlertState::Withdrawn.as_str();
         ops.push(Op::Board {
             board,
             t,
-            id: rows::text(rows, id, row).to_owned(),
+            id: id(rows, row)?,
             date_ms: time(rows, date, row)?,
             value: (!withdrawn).then_some(value),
         });
@@ -123,6 +135,7 @@ fn passing(context: &Context, config: &Config, batch: &[Arc<Batch>], ops: &mut V
         ("alerts", alerts),
         ("correlations", rows::encode(context, Table::Correlations, batch, Keep::Every)?),
         ("bids", rows::encode(context, Table::Bids, batch, Keep::Every)?),
+        ("clearing", rows::encode(context, Table::Clearing, batch, Keep::Every)?),
         ("notices", notices),
     ];
     for (kind, rows) in &kinds {

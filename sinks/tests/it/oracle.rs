@@ -95,8 +95,11 @@ impl Run {
         standing(self, |batch| &batch.bids, |row| row.bid.clone())
     }
 
+    pub(crate) fn standing_clearing(&self) -> Vec<(u64, Clearing)> {
+        standing(self, |batch| &batch.clearing, Clearing::key)
+    }
+
     pub(crate) fn clearing(&self) -> Lines {
-        let rows = standing(self, |batch| &batch.clearing, Clearing::key);
         let line = |(t, row): &(u64, Clearing)| {
             let (side, bid) = row.marginal.as_ref().map_or(("", ""), |(side, bid)| (side.as_str(), bid));
             let price = text(row.price_micros.map(price));
@@ -104,7 +107,7 @@ impl Run {
             let place = self.place(row.series);
             format!("{place}|{}|{t}|{price}|{bought}|{side}|{bid}|{}", row.start_ms, row.congested)
         };
-        rows.iter().map(line).collect()
+        self.standing_clearing().iter().map(line).collect()
     }
 
     pub(crate) fn awards(&self) -> Lines {

@@ -122,6 +122,17 @@ async fn assert_boards(redis: &mut Connection, prefix: &str, run: &Run) {
     let expected =
         run.standing_bids().into_iter().map(|(_, bid)| format!("{} {} {}", bid.bid, bid.organisation, bid.revision));
     oracle::assert_same("bids", &found.collect(), &expected.collect());
+    let clearing: BTreeMap<String, String> = redis.hgetall(format!("{prefix}:clearing")).await.unwrap();
+    let found = clearing.into_iter().map(|(id, json)| {
+        let row: serde_json::Value = serde_json::from_str(&json).unwrap();
+        format!("{id} {} {}", oracle::text(row["price"].as_f64()), oracle::text(row["best_buy"].as_f64()))
+    });
+    let expected = run.standing_clearing().into_iter().map(|(_, row)| {
+        let place = run.place(row.series).replace('|', ":");
+        let (price_of, best) = (row.price_micros.map(price), row.best_buy_micros.map(price));
+        format!("{place}:{} {} {}", row.start_ms, oracle::text(price_of), oracle::text(best))
+    });
+    oracle::assert_same("clearing", &found.collect(), &expected.collect());
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use crate::tables::versioned::{Definition, never_covered};
 
 /// The table. An alert's id is a hash of its rule, kind, series and bar, so those never change.
 pub(super) const TABLE: Definition = Definition {
+    name: "anomalies",
     table: table::Table::Anomalies,
+    every_version: false,
     live,
     stable: &["id", "rule", "kind", "zone", "location", "market", "start_time"],
     by_day: true,

@@ -10,7 +10,9 @@ use crate::tables::versioned::{Definition, delivered_long_ago, within_retention}
 
 /// The table.
 pub(super) const TABLE: Definition = Definition {
+    name: "awards",
     table: table::Table::Awards,
+    every_version: false,
     live,
     stable: &["bid", "start_time"],
     by_day: true,

@@ -18,7 +18,9 @@ use crate::tables::versioned::{Definition, column};
 
 /// The table.
 pub(super) const TABLE: Definition = Definition {
+    name: "bars",
     table: table::Table::Bars,
+    every_version: false,
     live,
     stable: &["zone", "location", "market", "granularity", "start_time"],
     by_day: true,

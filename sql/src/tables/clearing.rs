@@ -12,7 +12,9 @@ use crate::tables::versioned::{Definition, delivered_long_ago, within_retention}
 
 /// The table.
 pub(super) const TABLE: Definition = Definition {
+    name: "clearing",
     table: table::Table::Clearing,
+    every_version: false,
     live,
     stable: &["zone", "location", "market", "start_time"],
     by_day: true,

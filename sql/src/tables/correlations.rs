@@ -10,7 +10,9 @@ use crate::tables::versioned::{Definition, always_covered};
 
 /// The table. Its history lies by the day of `t`, so a query without a bound on `t` looks back `sql.lookback` only.
 pub(super) const TABLE: Definition = Definition {
+    name: "correlations",
     table: table::Table::Correlations,
+    every_version: false,
     live,
     stable: &["zone_a", "location_a", "market_a", "zone_b", "location_b", "market_b", "window_min", "lag_min"],
     by_day: false,

@@ -11,7 +11,9 @@ use crate::tables::versioned::{Definition, always_covered};
 
 /// The table. Its history lies by the day of `t`, so a query without a bound on `t` looks back `sql.lookback` only.
 pub(super) const TABLE: Definition = Definition {
+    name: "kpis",
     table: table::Table::Kpis,
+    every_version: false,
     live,
     stable: &["zone", "location", "market", "window_min"],
     by_day: false,

@@ -3,17 +3,18 @@
 //! ```text
 //! snapshot at T ─► live rows as Arrow (cached for this T) ─┬─► rows                    (zones, rules, notices …)
 //! history files ─► versions ───────────────────────────────┴─► newest of each key      (ticks, bars, kpis …)
+//!                                                            └► every one of them       (bid_versions)
 //! ```
-//!
-//! `merit_order` is not here yet.
 
 mod anomalies;
 mod awards;
 mod bars;
+mod bid_versions;
 mod bids;
 mod clearing;
 mod correlations;
 mod kpis;
+mod merit_order;
 mod notices;
 mod rules;
 pub(crate) mod snapshot_table;
@@ -98,24 +99,25 @@ impl LiveCache {
     }
 }
 
-const VERSIONED: [&Definition; 8] = [
+const VERSIONED: [&Definition; 9] = [
     &ticks::TABLE,
     &bars::TABLE,
     &kpis::TABLE,
     &anomalies::TABLE,
     &correlations::TABLE,
     &bids::TABLE,
+    &bid_versions::TABLE,
     &clearing::TABLE,
     &awards::TABLE,
 ];
-const SNAPSHOT: [&snapshot_table::Definition; 4] =
-    [&zones::TABLE, &rules::TABLE, &notices::TABLE, &system_state::TABLE];
+const SNAPSHOT: [&snapshot_table::Definition; 5] =
+    [&zones::TABLE, &rules::TABLE, &notices::TABLE, &merit_order::TABLE, &system_state::TABLE];
 
 /// Every table over one view, by name.
 pub(crate) fn all(view: &Arc<View>) -> BTreeMap<&'static str, Arc<dyn TableProvider>> {
     let versioned = VERSIONED.iter().map(|definition| {
         let table: Arc<dyn TableProvider> = Arc::new(VersionedTable::new(definition, Arc::clone(view)));
-        (definition.table.name(), table)
+        (definition.name, table)
     });
     let snapshot = SNAPSHOT.iter().map(|definition| {
         let table: Arc<dyn TableProvider> = Arc::new(SnapshotTable::new(definition, Arc::clone(view)));
@@ -126,7 +128,7 @@ pub(crate) fn all(view: &Arc<View>) -> BTreeMap<&'static str, Arc<dyn TableProvi
 
 /// Every table's name and columns.
 pub(crate) fn schemas() -> BTreeMap<&'static str, SchemaRef> {
-    let versioned = VERSIONED.iter().map(|definition| (definition.table.name(), versioned::schema(definition.table)));
+    let versioned = VERSIONED.iter().map(|definition| (definition.name, versioned::schema(definition.table)));
     let snapshot = SNAPSHOT.iter().map(|definition| (definition.name, SchemaRef::new((definition.schema)())));
     versioned.chain(snapshot).collect()
 }

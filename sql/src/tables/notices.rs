@@ -7,6 +7,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use model::Notice;
 
+use crate::history::wanted::Wanted;
 use crate::tables::View;
 use crate::tables::snapshot_table::{Definition, instant, text};
 
@@ -26,7 +27,7 @@ fn schema() -> Schema {
     ])
 }
 
-fn rows(view: &View, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
+fn rows(view: &View, _: &Wanted, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
     let notices = &view.snapshot.notices;
     let column = |value: fn(&Notice) -> &str| -> ArrayRef {
         Arc::new(notices.iter().map(|(_, notice)| Some(value(notice))).collect::<StringArray>())

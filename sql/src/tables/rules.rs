@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use model::{Rule, T};
 
+use crate::history::wanted::Wanted;
 use crate::tables::View;
 use crate::tables::snapshot_table::{Definition, instant, text};
 
@@ -31,7 +32,7 @@ fn schema() -> Schema {
     ])
 }
 
-fn rows(view: &View, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
+fn rows(view: &View, _: &Wanted, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
     let rules: Vec<&(T, Rule)> = view.snapshot.rules.values().filter(|(_, rule)| !rule.deleted).collect();
     let column = |value: fn(&Rule) -> Option<String>| -> ArrayRef {
         Arc::new(rules.iter().map(|(_, rule)| value(rule)).collect::<StringArray>())

@@ -1,4 +1,4 @@
-//! A small table that is made from the snapshot alone.
+//! A table that is made from the snapshot alone.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +11,11 @@ use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use crate::history::newest::chunks;
+use crate::history::wanted::Wanted;
 use crate::tables::View;
 
 /// How one table is made.
@@ -22,8 +24,8 @@ pub(crate) struct Definition {
     pub(crate) name: &'static str,
     /// Its columns.
     pub(crate) schema: fn() -> Schema,
-    /// Its rows.
-    pub(crate) rows: fn(&View, SchemaRef) -> Result<RecordBatch, ArrowError>,
+    /// Its rows that `Wanted` admits (it may make more). What dates a row is its `start_time`.
+    pub(crate) rows: fn(&View, &Wanted, SchemaRef) -> Result<RecordBatch, ArrowError>,
 }
 
 /// The table over one view.
@@ -50,15 +52,20 @@ impl TableProvider for SnapshotTable {
         TableType::Base
     }
 
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
     async fn scan(
         &self,
         _session: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let rows = (self.definition.rows)(&self.view, Arc::clone(&self.schema))?;
-        let source = MemorySourceConfig::try_new(&[vec![rows]], Arc::clone(&self.schema), projection.cloned())?;
+        let wanted = Wanted::read(filters, "start_time");
+        let rows = (self.definition.rows)(&self.view, &wanted, Arc::clone(&self.schema))?;
+        let source = MemorySourceConfig::try_new(&[chunks(&rows)], Arc::clone(&self.schema), projection.cloned())?;
         Ok(DataSourceExec::from_data_source(source))
     }
 }

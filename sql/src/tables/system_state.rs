@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, RecordBatch, TimestampMillisecondArray, UInt64Array
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
+use crate::history::wanted::Wanted;
 use crate::tables::View;
 use crate::tables::snapshot_table::{Definition, instant};
 
@@ -35,7 +36,7 @@ fn schema() -> Schema {
     Schema::new([instant("t"), instant("began_t")].into_iter().chain(numbers).collect::<Vec<_>>())
 }
 
-fn rows(view: &View, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
+fn rows(view: &View, _: &Wanted, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
     let snapshot = &view.snapshot;
     let counts = &snapshot.counts;
     let instant = |t: u64| -> ArrayRef {

@@ -10,7 +10,9 @@ use crate::tables::versioned::{Definition, never_covered};
 
 /// The table. A record never changes, so every column but `t` and what became of it is stable.
 pub(super) const TABLE: Definition = Definition {
+    name: "ticks",
     table: table::Table::Ticks,
+    every_version: false,
     live,
     stable: &["zone", "location", "market", "event_time", "topic", "partition", "offset", "id"],
     by_day: true,

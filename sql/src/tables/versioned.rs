@@ -27,8 +27,12 @@ use crate::tables::View;
 
 /// How one table is read.
 pub(crate) struct Definition {
-    /// Which.
+    /// SQL name.
+    pub(crate) name: &'static str,
+    /// Whose rows.
     pub(crate) table: Table,
+    /// Whether each version of a row is a row of its own, told apart by `t`; otherwise the newest stands.
+    pub(crate) every_version: bool,
     /// Encodes the live rows that `Wanted` admits (it may encode more).
     pub(crate) live: fn(&View, &Wanted) -> Result<RecordBatch, ArrowError>,
     /// Columns that are the same in all versions of a row: filters on them may go down to the files.
@@ -70,7 +74,12 @@ pub(crate) fn delivered_long_ago(view: &View, wanted: &Wanted) -> bool {
 
 /// Rows whose delivery started recently enough to be live, if they stand.
 pub(crate) fn within_retention(view: &View, batch: &RecordBatch) -> Result<BooleanArray> {
-    let starts = millis(column(batch, "start_time")?)?;
+    starts_within_retention(view, batch, "start_time")
+}
+
+/// The same where the start of delivery is in another column.
+pub(crate) fn starts_within_retention(view: &View, batch: &RecordBatch, start: &str) -> Result<BooleanArray> {
+    let starts = millis(column(batch, start)?)?;
     let (starts, horizon) = (starts.as_primitive::<Int64Type>(), delivery_horizon(view));
     Ok((0..starts.len()).map(|row| Some(starts.value(row) >= horizon)).collect())
 }
@@ -137,7 +146,8 @@ impl VersionedTable {
                 columns.len() - 1
             }
         };
-        let key = self.positions(self.definition.table.key().iter().copied())?;
+        let version = self.definition.every_version.then_some("t");
+        let key = self.positions(self.definition.table.key().iter().copied().chain(version))?;
         let read = Columns {
             key: key.into_iter().map(&mut place).collect(),
             t: place(self.file_schema.index_of("t")?),
@@ -205,7 +215,7 @@ impl TableProvider for VersionedTable {
 
 impl fmt::Debug for VersionedTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VersionedTable").field("table", &self.definition.table).finish_non_exhaustive()
+        f.debug_struct("VersionedTable").field("table", &self.definition.name).finish_non_exhaustive()
     }
 }
 

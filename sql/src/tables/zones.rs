@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use model::Zone;
 use model::money::price;
 
+use crate::history::wanted::Wanted;
 use crate::tables::View;
 use crate::tables::snapshot_table::{Definition, text};
 
@@ -36,7 +37,7 @@ fn schema() -> Schema {
     ])
 }
 
-fn rows(view: &View, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
+fn rows(view: &View, _: &Wanted, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
     let zones: Vec<&Zone> = view.zones.iter().map(Arc::as_ref).collect();
     let now = view.now_ms();
     let mut aliases = ListBuilder::new(StringBuilder::new());

@@ -27,7 +27,20 @@ async fn describes_lists_and_queries() {
     let server = Server::start(&world, PgwireConfig::default()).await;
     for command in ["\\d", "\\dt"] {
         let out = psql(&server, &["-c", command]).await;
-        for table in ["anomalies", "bars", "bids", "correlations", "kpis", "system_state", "ticks", "zones"] {
+        for table in [
+            "anomalies",
+            "awards",
+            "bars",
+            "bid_versions",
+            "bids",
+            "clearing",
+            "correlations",
+            "kpis",
+            "merit_order",
+            "system_state",
+            "ticks",
+            "zones",
+        ] {
             assert!(out.contains(&format!(" public | {table} ")), "{command}: {out}");
         }
     }
@@ -64,7 +77,7 @@ async fn grafanas_questions_are_answered() {
     assert_eq!(ask("SELECT current_setting('server_version_num')::int/100 as version").await, "1500\n");
     assert_eq!(ask("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'").await, "");
     let tables = ask("SELECT quote_ident(table_name) as \"table\" FROM information_schema.tables WHERE quote_ident(table_schema) NOT IN ('information_schema', 'pg_catalog') AND table_type = 'BASE TABLE' ORDER BY 1").await;
-    assert!(tables.starts_with("anomalies\nbars\n"), "{tables}");
+    assert!(tables.starts_with("anomalies\nawards\nbars\n"), "{tables}");
     let columns = ask("SELECT quote_ident(column_name) AS \"column\", data_type AS \"type\" FROM information_schema.columns WHERE table_name = 'bars' AND column_name = 'close'").await;
     assert!(columns.starts_with("close|"), "{columns}");
     let series = ask("SELECT date_bin(INTERVAL '5 minutes', start_time) AS time, zone AS metric, avg(close) AS value FROM bars WHERE granularity = '1m' AND start_time BETWEEN '2026-03-10T11:00:00Z' AND '2026-03-10T12:00:00Z' GROUP BY 1, 2 ORDER BY 1, 2").await;

@@ -1,10 +1,10 @@
 //! Typed reads: live and history together.
 
 use model::time::Granularity;
-use model::{AlertState, Disposition};
+use model::{AlertState, BidStatus, Disposition};
 use sql::{AlertFilter, Store};
 
-use crate::world::{World, ms, series};
+use crate::world::{World, book, ms, series};
 
 #[tokio::test]
 async fn bars_come_from_both_and_corrections_win() {
@@ -58,4 +58,29 @@ async fn alerts_are_filtered_and_newest_first() {
     assert!(
         ids(AlertFilter { series: vec![series(&world.names, "NYISO")], ..AlertFilter::default() }).await.is_empty()
     );
+}
+
+#[tokio::test]
+async fn a_bid_is_told_from_its_first_version_on() {
+    let world = World::new();
+    let store = Store::new(world.engine.clone());
+    let life = async |bid: &str| -> Vec<(i64, BidStatus, i64)> {
+        let versions = store.versions_of_bid(bid).await.unwrap();
+        assert!(versions.windows(2).all(|pair| pair[0].t < pair[1].t));
+        let told = |version: &sql::BidVersion| {
+            (version.bid.revision, version.bid.status, version.bid.steps[0].price_micros / 10_000)
+        };
+        versions.iter().map(told).collect()
+    };
+    // From history, from history after the live state began, live; the fourth is after T.
+    assert_eq!(
+        life("b-1").await,
+        [(0, BidStatus::Submitted, 2_800), (1, BidStatus::Amended, 2_900), (2, BidStatus::Amended, 3_050)]
+    );
+    assert_eq!(life("b-0").await, [(2, BidStatus::Withdrawn, 1_200)]);
+    assert_eq!(life("it's nobody's").await, []);
+    let versions = store.versions_of_bid("k-1").await.unwrap();
+    let standing = book(&world.names).into_iter().find(|bid| bid.bid == "k-1").unwrap();
+    assert_eq!(versions[0].bid, model::BidEvent { offset: 0, ..standing });
+    assert_eq!((versions.len(), &*versions[0].place.zone), (1, "MIBEL-ES"));
 }

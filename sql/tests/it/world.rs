@@ -1,18 +1,20 @@
 //! A small market with known numbers: two zones live, and a history with corrections, removals and versions that are
 //! not there yet. T is 2026-03-10 12:00 UTC; the live state began at 10:00.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
+use auction::{Auction, Book, Rules};
 use model::bid::{BidKind, BidStatus, Side, Step};
 use model::table::{self, Context, Table};
 use model::time::{DAY_MS, Granularity, HOUR_MS, MINUTE_MS, T, parse_instant};
 use model::{
-    Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, Batch, BidEvent, Change, Correlation, Disposition,
-    Kpi, Market, Names, Notice, Rule, SeriesKey, Severity, Snapshot, Tick, TickRow, Zones,
+    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, BidEvent, Change, Clearing,
+    Correlation, Disposition, Kpi, Market, Names, Notice, Rule, SeriesKey, Severity, Snapshot, Tick, TickRow, Zones,
 };
 use sql::{Config, Engine, HistoryConfig, Metrics};
 
@@ -150,6 +152,8 @@ pub(crate) fn snapshot(names: &Names) -> Snapshot {
         tick(names, "2026-03-10T11:59:00Z", 50, 8, 1, Disposition::Corrected),
         tick(names, "2026-03-10T11:58:00Z", 40, 6, 0, Disposition::Applied),
     ];
+    let bids = book(names);
+    let (clearing, awards) = cleared(&bids, now);
     snapshot.apply(&Batch {
         t: now,
         ticks: ticks.into(),
@@ -167,7 +171,9 @@ pub(crate) fn snapshot(names: &Names) -> Snapshot {
             n: 5,
             r_nano: Some(-1_000_000_000),
         })],
-        bids: vec![Change::Put(bid(pjm))],
+        bids: bids.into_iter().map(Change::Put).collect(),
+        clearing: clearing.into_iter().map(Change::Put).collect(),
+        awards: awards.into_iter().map(Change::Put).collect(),
         rules: vec![Change::Put(rule())],
         notices: vec![Notice {
             id: "n1".into(),
@@ -203,7 +209,8 @@ pub(crate) fn kpi(series: SeriesKey, last: i64) -> Kpi {
     }
 }
 
-fn bid(series: SeriesKey) -> BidEvent {
+/// A bid of Acme's to sell 1.5 MW at 30.50 in one hour, as amended for the second time.
+pub(crate) fn bid(series: SeriesKey) -> BidEvent {
     BidEvent {
         bid: "b-1".into(),
         revision: 2,
@@ -220,6 +227,59 @@ fn bid(series: SeriesKey) -> BidEvent {
         partition: Default::default(),
         offset: 3,
     }
+}
+
+/// One bid in a market without auctions, and the book of two hours in Spain, whose gate is closed: of the plain bids
+/// 150 MW are traded at 20; the block and the unit with a start to pay for would lose by that price.
+pub(crate) fn book(names: &Names) -> Vec<BidEvent> {
+    let spain = SeriesKey { location: names.location("MIBEL-ES", "MIBEL-ES").0, market: Market::DayAheadHourly };
+    let (ten, eleven) = (ms("2026-03-11T10:00:00Z"), ms("2026-03-11T11:00:00Z"));
+    let of = |id: &str, organisation: &str, side, kind, steps: &[(i64, i64, i64)]| BidEvent {
+        bid: id.into(),
+        revision: 0,
+        status: BidStatus::Submitted,
+        organisation: organisation.into(),
+        side,
+        kind,
+        steps: steps.iter().map(|(at, price, mw)| Step::flat(*at, price * 1_000_000, mw * 1_000)).collect(),
+        ..bid(spain)
+    };
+    let block = BidKind::Block { min_acceptance_ppm: 1_000_000, parent: None, exclusive_group: None };
+    let start = BidKind::MinimumIncome { fixed_micros: 90_000_000_000, variable_micros: None };
+    vec![
+        bid(series(names, "PJM")),
+        of("d-1", "City", Side::Buy, BidKind::Curve, &[(ten, 60, 150), (ten, 15, 40)]),
+        of("k-1", "Beta", Side::Sell, block, &[(ten, 50, 20), (eleven, 50, 20)]),
+        of("m-1", "Beta", Side::Sell, start, &[(ten, 10, 10)]),
+        BidEvent {
+            asset: Some("wind-1".into()),
+            ..of("s-1", "Acme", Side::Sell, BidKind::Curve, &[(ten, 10, 100), (ten, 30, 50)])
+        },
+        of("s-2", "Beta", Side::Sell, BidKind::Curve, &[(ten, 20, 80)]),
+    ]
+}
+
+/// What the dataflow says of a book at T.
+fn cleared(bids: &[BidEvent], now: T) -> (Vec<Clearing>, Vec<Award>) {
+    let rules = Rules::new(&Zones::built_in());
+    let mut books: BTreeMap<Auction, Book> = BTreeMap::new();
+    for bid in bids {
+        let auction = rules.auction(bid);
+        books.entry(auction).or_insert_with(|| Book::new(&auction, &rules)).enter(bid.clone());
+    }
+    let (mut rows, mut awards) = (Vec::new(), Vec::new());
+    for book in books.values_mut() {
+        book.clear();
+        for interval in book.intervals().all() {
+            rows.extend((0..book.zones().len()).filter_map(|zone| book.row(interval, zone)));
+            if book.intervals().closes_at(interval) <= now {
+                awards.extend(book.awards(interval).into_values());
+            }
+        }
+    }
+    rows.sort_by_key(Clearing::key);
+    awards.sort_by_key(Award::key);
+    (rows, awards)
 }
 
 fn rule() -> Rule {
@@ -301,4 +361,30 @@ fn write_history(root: &Path, context: Context<'_>) {
     let kpis = [(began - 5, false, kpi(nyiso, 60)), (began - 4, false, kpi(pjm, 49))];
     let kpis = table::kpis(context, kpis.iter().map(|(t, removed, row)| (*t, *removed, row))).unwrap();
     write_file(root, Table::Kpis, "2026-03-10", &format!("{}-{}.parquet", began - 5, began - 4), &kpis);
+    // The life of a bid: versions from before the live state began and after, of which the next was live at once; one that
+    // is not there yet; and a bid of a day that is over.
+    let version = |revision, status, price: i64| BidEvent {
+        revision,
+        status,
+        steps: vec![Step::flat(ms("2026-03-11T10:00:00Z"), price * 1_000_000, 1_500)],
+        ..bid(pjm)
+    };
+    let versions = [
+        (old, false, version(0, BidStatus::Submitted, 28)),
+        (began + 9, false, version(1, BidStatus::Amended, 29)),
+        (later, false, version(3, BidStatus::Withdrawn, 29)),
+    ];
+    let bids = |versions: &[(T, bool, BidEvent)]| {
+        table::bids(context, versions.iter().map(|(t, removed, row)| (*t, *removed, row))).unwrap()
+    };
+    write_file(root, Table::Bids, "2026-03-11", &format!("{old}-{later}.parquet"), &bids(&versions));
+    let over = ms("2026-03-08T10:00:00Z");
+    let over = BidEvent {
+        bid: "b-0".into(),
+        status: BidStatus::Withdrawn,
+        delivery_ms: over,
+        steps: vec![Step::flat(over, 12_000_000, 2_000)],
+        ..bid(nyiso)
+    };
+    write_file(root, Table::Bids, "2026-03-08", &format!("{old}-{old}.parquet"), &bids(&[(old, false, over)]));
 }

@@ -1,20 +1,20 @@
 //! Bids as they stand, and their lives.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use model::bid::{BidStatus, Side};
-use model::time::{T, parse_instant, parse_range_end, parse_range_start, rfc3339};
-use model::wire::WireStep;
-use model::{LiveBid, LocationId, Snapshot, Zones};
-use serde::{Deserialize, Serialize};
+use model::time::{T, parse_range_end, parse_range_start};
+use model::{LiveBid, LocationId};
+use serde::Serialize;
+use sql::BidVersion;
 use utoipa::ToSchema;
 
 use super::super::market::market;
 use super::super::{Answer, Shared, json};
 use crate::error::{Error, ErrorBody};
 use crate::params::{Params, decode};
-use crate::view::Series;
-use crate::view::bid::{BidView, StepView};
+use crate::view::bid::BidView;
 
 /// Bids that match.
 #[derive(Serialize, ToSchema)]
@@ -42,7 +42,8 @@ pub(crate) struct BidLife {
     /// The moment the newest version is at, UTC ms.
     t: T,
     bid: String,
-    /// Whether the first version is its submission and no revision between is missing: older ones are kept for a while only.
+    /// Whether the first version is its submission and no revision between is missing. Of several within one T the last is told;
+    /// without a history, versions from before the process began are not.
     complete: bool,
     /// Every version known, oldest first.
     events: Vec<BidView>,
@@ -161,14 +162,17 @@ pub(crate) async fn bid(id: &str, query: &str, app: &Shared) -> Answer {
     Params::parse(query, &[])?;
     let id = decode(id)?;
     let snapshot = app.snapshot();
-    let (t, bid) = match live(app, &snapshot, &id) {
-        Some(bid) => (snapshot.t, bid),
-        None => recorded(app, &id).await?,
+    let (t, bid) = match snapshot.bids.get(&id) {
+        Some((t, bid)) => (snapshot.t, BidView::new(&app.labels, Some(*t), bid)),
+        None => {
+            let newest = app.deps.store.versions_of_bid_at(&snapshot, &id).await?.pop().ok_or_else(|| unknown(&id))?;
+            (snapshot.t.max(newest.t), recorded(app, &newest))
+        }
     };
     json(&OneBid { t, bid })
 }
 
-/// The life of a bid: every version that stood, as far as it is known.
+/// The life of a bid: every version that stood, from the state and the history.
 #[utoipa::path(get, path = "/api/bids/{id}/events", tag = "bids",
     params(("id" = String, Path, description = "The bid", example = "b-1")),
     responses((status = 200, description = "Its versions", body = BidLife),
@@ -179,121 +183,26 @@ pub(crate) async fn bid_events(id: &str, query: &str, app: &Shared) -> Answer {
     Params::parse(query, &[])?;
     let id = decode(id)?;
     let snapshot = app.snapshot();
-    // What the followers of the batches have may be newer than the state that this answer is at, or a little older.
-    let versions = app.hub.lives.of_bid(&id).into_iter().filter(|(t, _)| *t <= snapshot.t);
-    let mut events: Vec<BidView> = versions.map(|(t, bid)| BidView::new(&app.labels, Some(t), &bid)).collect();
-    let mut t = snapshot.t;
-    let standing = live(app, &snapshot, &id);
-    events.extend(standing.filter(|standing| events.last().is_none_or(|last| last.t < standing.t)));
-    if events.is_empty() {
-        let (at, newest) = recorded(app, &id).await?;
-        (t, events) = (at, vec![newest]);
+    let versions = app.deps.store.versions_of_bid_at(&snapshot, &id).await?;
+    let mut events: BTreeMap<T, BidView> = versions.iter().map(|version| (version.t, recorded(app, version))).collect();
+    // What was overtaken before the history had it. The followers of the batches may be ahead of the state.
+    for (t, bid) in app.hub.lives.of_bid(&id).into_iter().filter(|(t, _)| *t <= snapshot.t) {
+        events.entry(t).or_insert_with(|| BidView::new(&app.labels, Some(t), &bid));
     }
-    let is_first = events[0].status == BidStatus::Submitted.as_str();
+    let events: Vec<BidView> = events.into_values().collect();
+    let (Some(first), Some(last)) = (events.first(), events.last()) else { return Err(unknown(&id)) };
+    let is_first = first.status == BidStatus::Submitted.as_str();
     let complete = is_first && events.windows(2).all(|pair| pair[0].revision + 1 == pair[1].revision);
-    json(&BidLife { t, bid: id, complete, events })
+    json(&BidLife { t: snapshot.t.max(last.t.unwrap_or(0)), bid: id, complete, events })
 }
 
-fn live(app: &Shared, snapshot: &Snapshot, id: &str) -> Option<BidView> {
-    snapshot.bids.get(id).map(|(t, bid)| BidView::new(&app.labels, Some(*t), bid))
+fn unknown(id: &str) -> Error {
+    Error::NotFound(format!("no bid {id}"))
 }
 
-/// A row of the table `bids`.
-#[derive(Deserialize)]
-struct Row {
-    t: String,
-    organisation: String,
-    asset: Option<String>,
-    zone: String,
-    location: String,
-    market: String,
-    delivery_time: String,
-    duration_ms: i64,
-    side: String,
-    status: String,
-    revision: i64,
-    terms: String,
-    steps: String,
-    event_time: String,
-}
-
-/// The newest version of a bid that the live state has no more, and the T that the answer is at.
-async fn recorded(app: &Shared, id: &str) -> Result<(T, BidView), Error> {
-    let statement = format!(
-        "SELECT t, organisation, asset, zone, location, market, delivery_time, duration_ms, side, status, revision, terms, \
-         steps, event_time FROM bids WHERE bid = '{}'",
-        id.replace('\'', "''")
-    );
-    let engine = &app.deps.engine;
-    let result = engine.query(&statement, &engine.limits()).await?;
-    let (t, schema) = (result.t, result.schema.clone());
-    let rows = sql::encode::json_rows(&schema, &result.collect().await?)?;
-    let view = from_rows(&app.deps.zones, id, &rows);
-    let view = view.map_err(|error| Error::Internal(format!("read a row of bids: {error}")))?;
-    Ok((t, view.ok_or_else(|| Error::NotFound(format!("no bid {id}")))?))
-}
-
-/// The first of JSON rows.
-fn from_rows(zones: &Zones, id: &str, rows: &[u8]) -> Result<Option<BidView>, serde_json::Error> {
-    let rows: Vec<Row> = serde_json::from_slice(rows)?;
-    let Some(row) = rows.into_iter().next() else { return Ok(None) };
-    let instant = |text: &str| parse_instant(text).unwrap_or(0);
-    let delivery_ms = instant(&row.delivery_time);
-    let steps: Vec<WireStep> = serde_json::from_str(&row.steps)?;
-    let currency = zones.get(&row.zone).map(|zone| zone.currency.as_str().to_owned());
-    Ok(Some(BidView {
-        bid: id.to_owned(),
-        revision: row.revision,
-        status: row.status,
-        organisation: row.organisation,
-        asset: row.asset,
-        series: Series { zone: row.zone, location: row.location, market: row.market, currency },
-        delivery: rfc3339(delivery_ms),
-        duration_ms: row.duration_ms,
-        side: row.side,
-        kind: serde_json::from_str(&row.terms)?,
-        steps: steps.iter().map(|step| StepView::of_wire(step, delivery_ms)).collect(),
-        timestamp: rfc3339(instant(&row.event_time)),
-        t: T::try_from(instant(&row.t)).ok(),
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use model::{BidKind, Names, Side, Step};
-
-    use super::*;
-    use crate::view::Labels;
-
-    #[test]
-    fn a_bid_from_a_table_is_the_bid_from_the_state() {
-        let (zones, names) = (Zones::built_in(), Arc::new(Names::default()));
-        let location = names.location("MIBEL-ES", "MIBEL-ES").0;
-        let mut last = Step::flat(3_600_000, 20_000_001, 2_500);
-        last.end_price_micros = 30_000_000;
-        let bid = LiveBid {
-            bid: "b".to_owned(),
-            revision: 4,
-            status: BidStatus::Amended,
-            organisation: "o".to_owned(),
-            asset: Some("unit".to_owned()),
-            series: model::SeriesKey { location, market: model::Market::DayAheadHourly },
-            delivery_ms: 0,
-            duration_ms: 3_600_000,
-            side: Side::Sell,
-            kind: BidKind::MinimumIncome { fixed_micros: 5_500_000, variable_micros: None },
-            steps: vec![Step { min_power_kw: 500, ..Step::flat(0, -10_000_000, 1_500) }, last],
-            event_ms: 12_345,
-            partition: model::PartitionId(0),
-            offset: 0,
-        };
-        let context = model::table::Context { names: &names, zones: &zones };
-        let table = model::table::bids(context, [(77, false, &bid)]).unwrap();
-        let rows = sql::encode::json_rows(&table.schema(), &[table]).unwrap();
-        let labels = Labels { names, zones: zones.clone() };
-        assert_eq!(from_rows(&zones, "b", &rows).unwrap(), Some(BidView::new(&labels, Some(77), &bid)));
-        assert_eq!(from_rows(&zones, "b", b"[]").unwrap(), None);
-    }
+/// A version from the store. The names of a location that is only in the history may not be known to the labels.
+fn recorded(app: &Shared, version: &BidVersion) -> BidView {
+    let mut view = BidView::new(&app.labels, Some(version.t), &version.bid);
+    (view.series.zone, view.series.location) = (version.place.zone.to_string(), version.place.location.to_string());
+    view
 }

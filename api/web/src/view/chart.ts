@@ -252,7 +252,5 @@ function timeLabels(timezone: string, ticks: number[], step: number): string[] {
 
 /** As many decimals as the distance of the ticks has. */
 function priceLabel(tick: number, ticks: readonly number[]): string {
-  const step = Math.abs((ticks[1] ?? tick) - (ticks[0] ?? tick)) || 1;
-  const digits = [0, 1, 2, 3].find((n) => Math.abs(step * 10 ** n - Math.round(step * 10 ** n)) < 1e-6) ?? 4;
-  return format.number(tick, digits);
+  return format.tick(tick, Math.abs((ticks[1] ?? tick) - (ticks[0] ?? tick)) || 1);
 }

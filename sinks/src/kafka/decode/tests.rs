@@ -91,7 +91,8 @@ fn alert(series: SeriesKey) -> impl Strategy<Value = Alert> {
 }
 
 fn bid(series: SeriesKey) -> impl Strategy<Value = LiveBid> {
-    let step = (TIME, PRICE, PRICE, VOLUME, VOLUME).prop_map(
+    // What decoding lets in: times since 1990, names that are not blank.
+    let step = (631_152_000_000..TIME.end, PRICE, PRICE, VOLUME, VOLUME).prop_map(
         |(start_ms, price_micros, end_price_micros, power_kw, min_power_kw)| Step {
             start_ms,
             price_micros,
@@ -100,17 +101,16 @@ fn bid(series: SeriesKey) -> impl Strategy<Value = LiveBid> {
             min_power_kw,
         },
     );
-    let name = || prop::option::of(".{1,9}");
-    let kind =
-        prop_oneof![
-            Just(BidKind::Curve),
-            (VOLUME, prop::option::of(PRICE))
-                .prop_map(|(fixed_micros, variable_micros)| BidKind::MinimumIncome { fixed_micros, variable_micros }),
-            (1..=1_000_000_u32, name(), name()).prop_map(|(min_acceptance_ppm, parent, exclusive_group)| {
-                BidKind::Block { min_acceptance_ppm, parent, exclusive_group }
-            }),
-            Just(BidKind::Capacity { to: LocationId::new("PJM", "PJM") }),
-        ];
+    let name = || prop::option::of("x.{0,9}");
+    let kind = prop_oneof![
+        Just(BidKind::Curve),
+        (VOLUME, prop::option::of(PRICE))
+            .prop_map(|(fixed_micros, variable_micros)| BidKind::MinimumIncome { fixed_micros, variable_micros }),
+        (1..=1_000_000_u32, name(), name()).prop_map(|(min_acceptance_ppm, parent, exclusive_group)| {
+            BidKind::Block { min_acceptance_ppm, parent, exclusive_group }
+        }),
+        Just(BidKind::Capacity { to: LocationId::new("PJM", "PJM") }),
+    ];
     (".{1,12}", ".{0,12}", prop::collection::vec(step, 0..4), TIME, TIME, any::<i64>(), name(), kind).prop_map(
         move |(bid, organisation, steps, delivery_ms, event_ms, revision, asset, kind)| LiveBid {
             bid,
