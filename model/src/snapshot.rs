@@ -4,7 +4,7 @@
 //! readers keep theirs as long as they like, and everybody reads one consistent T.
 //!
 //! Bound: minute bars 48 h, 5- and 15-minute bars 14 d, hourly and daily bars 400 d (`Limits`), alerts,
-//! correlations, and bids, clearing and awards after their delivery as long as minute bars, ticks and notices by number.
+//! correlations, and clearing and awards after their delivery as long as minute bars, ticks and notices by number.
 
 use std::sync::Arc;
 
@@ -271,11 +271,6 @@ impl Snapshot {
         let old = self.clearing.iter().filter(|(key, (t, _))| is_old(key.1, *t)).map(|(key, _)| *key);
         for key in old.collect::<Vec<_>>() {
             self.clearing.remove(&key);
-        }
-        let is_over = |bid: &LiveBid, t: T| bid.delivery_end_ms() < minute && t <= written_t;
-        let old = self.bids.iter().filter(|(_, (t, bid))| is_over(bid, *t)).map(|(key, _)| key.clone());
-        for key in old.collect::<Vec<_>>() {
-            self.bids.remove(&key);
         }
         let old = self.awards.iter().filter(|(key, (t, _))| is_old(key.1, *t)).map(|(key, _)| key.clone());
         for key in old.collect::<Vec<_>>() {

@@ -158,6 +158,11 @@ async fn analytics() {
 #[tokio::test(flavor = "multi_thread")]
 async fn psql_and_the_shell_ask_the_live_tables() {
     let program = demo().await;
+    eventually("the first bars", async || {
+        let bars = program.sql("SELECT count(*) AS n FROM bars WHERE zone = 'PJM'").await;
+        (bars[0]["n"] != "0").then_some(())
+    })
+    .await;
     let run = |command: &str, args: &[&str]| {
         let output =
             std::process::Command::new(command).args(args).output().unwrap_or_else(|e| panic!("{command}: {e}"));

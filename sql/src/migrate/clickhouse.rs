@@ -88,7 +88,8 @@ async fn run(client: &Client, built_in: &'static [Migration]) -> Result<Vec<&'st
 
 /// Creates the lock table; waits for a holder, and takes over from one that is gone.
 async fn lock(client: &Client, patience: Duration) -> Result<(), Error> {
-    let give_up = tokio::time::Instant::now() + patience.saturating_mul(2);
+    // However short the patience with a holder: a busy server may take seconds for each answer.
+    let give_up = tokio::time::Instant::now() + patience.saturating_mul(2).max(Duration::from_secs(30));
     while tokio::time::Instant::now() < give_up {
         match execute(client, "CREATE TABLE migration_lock (holder String) ENGINE = Memory", None).await {
             Ok(()) => return Ok(()),

@@ -1,13 +1,12 @@
 //! `bids`: every bid as it stands.
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use datafusion::error::Result as Read;
 use model::table;
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
-use crate::tables::versioned::{Definition, delivered_long_ago, starts_within_retention};
+use crate::tables::versioned::{Definition, always_covered};
 
 /// The table. An amended bid may move to another delivery day, so days cannot be skipped: its newest version may lie
 /// elsewhere.
@@ -19,13 +18,9 @@ pub(super) const TABLE: Definition = Definition {
     stable: &["bid"],
     by_day: false,
     bounded_by_lookback: false,
-    needs_history: delivered_long_ago,
-    covered,
+    needs_history: super::versioned::since_the_start,
+    covered: always_covered,
 };
-
-fn covered(view: &View, batch: &RecordBatch) -> Read<BooleanArray> {
-    starts_within_retention(view, batch, "delivery_time")
-}
 
 fn live(view: &View, _: &Wanted) -> Result<RecordBatch, ArrowError> {
     table::bids(view.context(), view.snapshot.bids.values().map(|(t, row)| (*t, false, row)))

@@ -74,12 +74,7 @@ pub(crate) fn delivered_long_ago(view: &View, wanted: &Wanted) -> bool {
 
 /// Rows whose delivery started recently enough to be live, if they stand.
 pub(crate) fn within_retention(view: &View, batch: &RecordBatch) -> Result<BooleanArray> {
-    starts_within_retention(view, batch, "start_time")
-}
-
-/// The same where the start of delivery is in another column.
-pub(crate) fn starts_within_retention(view: &View, batch: &RecordBatch, start: &str) -> Result<BooleanArray> {
-    let starts = millis(column(batch, start)?)?;
+    let starts = millis(column(batch, "start_time")?)?;
     let (starts, horizon) = (starts.as_primitive::<Int64Type>(), delivery_horizon(view));
     Ok((0..starts.len()).map(|row| Some(starts.value(row) >= horizon)).collect())
 }
