@@ -73,6 +73,7 @@ pub(crate) fn each<K>(
     }
 }
 
+/// Columns by name. The first four cells of an `I` row name none: they are the row's kind, the table, its subtable and version.
 fn names(cells: &StringRecord) -> HashMap<String, usize> {
     cells.iter().enumerate().skip(4).map(|(index, name)| (name.trim().to_ascii_uppercase(), index)).collect()
 }
