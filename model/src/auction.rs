@@ -35,6 +35,37 @@ pub struct Auction {
     /// Limits of bid prices, where they are not the zone's.
     #[serde(default)]
     pub limits: Vec<PriceLimit>,
+    /// How what was not delivered as awarded is settled; at the zone's real-time price, without a penalty, when absent.
+    #[serde(default)]
+    pub imbalance: Option<Imbalance>,
+}
+
+/// The rule of imbalance settlement of an auction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imbalance {
+    /// The market whose price is the real-time price; the zone's own, unless that is a day-ahead market, when absent.
+    #[serde(default)]
+    pub market: Option<Market>,
+    /// Imbalance that costs no penalty, percent of the schedule.
+    #[serde(default)]
+    pub tolerance_percent: f64,
+    /// The penalty, percent of the value at the real-time price of what exceeds the tolerance.
+    #[serde(default)]
+    pub penalty_percent: f64,
+}
+
+impl Imbalance {
+    /// Tolerance and penalty in ppm.
+    pub fn ppm(&self) -> (i64, i64) {
+        let ppm = |percent: f64| (percent * 10_000.0).round() as i64;
+        (ppm(self.tolerance_percent), ppm(self.penalty_percent))
+    }
+
+    /// Whether both percentages are within 0 and 10,000.
+    pub fn is_possible(&self) -> bool {
+        [self.tolerance_percent, self.penalty_percent].iter().all(|percent| (0.0..=10_000.0).contains(percent))
+    }
 }
 
 /// A gate closure: `time` (local) on the `days_before`-th day before delivery.

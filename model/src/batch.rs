@@ -12,6 +12,7 @@ use crate::location::LocationName;
 use crate::notice::Notice;
 use crate::output::{Alert, Correlation, Kpi};
 use crate::rule::Rule;
+use crate::settlement::{Pnl, Settlement};
 use crate::tick::TickRow;
 use crate::time::T;
 
@@ -122,6 +123,10 @@ pub struct Batch {
     pub clearing: Vec<Change<Clearing>>,
     /// Awards.
     pub awards: Vec<Change<Award>>,
+    /// Settlement of delivery intervals.
+    pub settlement: Vec<Change<Settlement>>,
+    /// Profit and loss by day.
+    pub pnl: Vec<Change<Pnl>>,
     /// Rules.
     pub rules: Vec<Change<Rule>>,
     /// Notices.
@@ -148,6 +153,8 @@ impl Batch {
             + self.bids.len()
             + self.clearing.len()
             + self.awards.len()
+            + self.settlement.len()
+            + self.pnl.len()
             + self.rules.len()
             + self.notices.len()
             + self.dead_letters.len()

@@ -4,7 +4,8 @@
 //! readers keep theirs as long as they like, and everybody reads one consistent T.
 //!
 //! Bound: minute bars 48 h, 5- and 15-minute bars 14 d, hourly and daily bars 400 d (`Limits`), alerts,
-//! correlations, and clearing and awards after their delivery as long as minute bars, ticks and notices by number.
+//! correlations, and clearing, awards and settlement after their delivery as long as minute bars, ticks and notices by number.
+//! P&L stays as long after its day of delivery.
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::location::{LocationId, LocationName, SeriesKey};
 use crate::notice::Notice;
 use crate::output::{Alert, Correlation, CorrelationKey, Kpi, KpiKey};
 use crate::rule::Rule;
+use crate::settlement::{Pnl, PnlKey, Settlement, SettlementKey};
 use crate::tick::TickRow;
 use crate::time::{DAY_MS, Granularity, HOUR_MS, MINUTE_MS, T};
 
@@ -71,6 +73,10 @@ pub struct Snapshot {
     pub clearing: OrdMap<ClearingKey, (T, Clearing)>,
     /// Awards.
     pub awards: OrdMap<AwardKey, (T, Award)>,
+    /// Settlement of delivery intervals.
+    pub settlement: OrdMap<SettlementKey, (T, Settlement)>,
+    /// Profit and loss by day.
+    pub pnl: OrdMap<PnlKey, (T, Pnl)>,
     /// Rules.
     pub rules: OrdMap<String, (T, Rule)>,
     /// Newest minute bar of each series: close and `last_ms` are the latest price. Outlives retention.
@@ -138,6 +144,8 @@ impl Snapshot {
         apply_rows(&mut self.bids, t, &batch.bids, |bid| bid.bid.clone());
         apply_rows(&mut self.clearing, t, &batch.clearing, Clearing::key);
         apply_rows(&mut self.awards, t, &batch.awards, Award::key);
+        apply_rows(&mut self.settlement, t, &batch.settlement, Settlement::key);
+        apply_rows(&mut self.pnl, t, &batch.pnl, Pnl::key);
         apply_rows(&mut self.rules, t, &batch.rules, |rule| rule.rule.clone());
         for alert in &batch.alerts {
             self.alerts.insert(alert.anomaly.id, alert.clone());
@@ -275,6 +283,14 @@ impl Snapshot {
         let old = self.awards.iter().filter(|(key, (t, _))| is_old(key.1, *t)).map(|(key, _)| key.clone());
         for key in old.collect::<Vec<_>>() {
             self.awards.remove(&key);
+        }
+        let old = self.settlement.iter().filter(|(_, (t, row))| is_old(row.start_ms, *t)).map(|(key, _)| key.clone());
+        for key in old.collect::<Vec<_>>() {
+            self.settlement.remove(&key);
+        }
+        let old = self.pnl.iter().filter(|(_, (t, row))| is_old(row.day_end_ms, *t)).map(|(key, _)| key.clone());
+        for key in old.collect::<Vec<_>>() {
+            self.pnl.remove(&key);
         }
     }
 

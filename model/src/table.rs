@@ -19,6 +19,7 @@ use crate::clearing::{Award, Clearing};
 use crate::location::{LocationId, LocationName, Names, SeriesKey};
 use crate::money::{price, volume_mwh};
 use crate::output::{Alert, AlertState, Correlation, Kpi};
+use crate::settlement::{Pnl, Settlement};
 use crate::tick::TickRow;
 use crate::time::T;
 use crate::wire::{WireKind, WireStep};
@@ -43,11 +44,15 @@ pub enum Table {
     Clearing,
     /// Awards.
     Awards,
+    /// Settlement of delivery intervals.
+    Settlement,
+    /// Profit and loss by day.
+    Pnl,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Ticks,
         Self::Bars,
         Self::Kpis,
@@ -56,6 +61,8 @@ impl Table {
         Self::Bids,
         Self::Clearing,
         Self::Awards,
+        Self::Settlement,
+        Self::Pnl,
     ];
 
     /// SQL name.
@@ -69,6 +76,8 @@ impl Table {
             Self::Bids => "bids",
             Self::Clearing => "clearing",
             Self::Awards => "awards",
+            Self::Settlement => "settlement",
+            Self::Pnl => "pnl",
         }
     }
 
@@ -86,6 +95,10 @@ impl Table {
             Self::Bids => &["bid"],
             Self::Clearing => &["zone", "location", "market", "start_time"],
             Self::Awards => &["bid", "start_time"],
+            Self::Settlement => {
+                &["organisation", "asset", "bid", "zone", "location", "market", "start_time", "duration_ms"]
+            }
+            Self::Pnl => &["organisation", "asset", "zone", "start_time"],
         }
     }
 
@@ -93,7 +106,7 @@ impl Table {
     pub fn time_column(self) -> &'static str {
         match self {
             Self::Ticks => "event_time",
-            Self::Bars | Self::Anomalies | Self::Clearing | Self::Awards => "start_time",
+            Self::Bars | Self::Anomalies | Self::Clearing | Self::Awards | Self::Settlement | Self::Pnl => "start_time",
             Self::Kpis | Self::Correlations => "t",
             Self::Bids => "delivery_time",
         }
@@ -113,6 +126,8 @@ impl Table {
             Self::Bids => bids(context, []),
             Self::Clearing => clearing(context, []),
             Self::Awards => awards(context, []),
+            Self::Settlement => settlement(context, []),
+            Self::Pnl => pnl(context, []),
         };
         empty.expect("columns of an empty table have equal length").schema()
     }
@@ -445,6 +460,60 @@ pub fn awards<'a>(
     columns.float("power_mw", row().map(|row| volume_mwh(row.power_kw)));
     columns.float("price", row().map(|row| price(row.price_micros)));
     columns.maybe_text("currency", row().map(|row| context.currency(row.series.location)));
+    columns.flag("removed", rows.iter().map(|(_, removed, _)| *removed));
+    columns.finish()
+}
+
+/// Encodes settlement: MW, currency per MWh, amounts in currency; what is not known is null.
+pub fn settlement<'a>(
+    context: Context<'_>,
+    rows: impl IntoIterator<Item = Version<'a, Settlement>>,
+) -> Result<RecordBatch, ArrowError> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let row = || rows.iter().map(|(_, _, row)| *row);
+    let mut columns = Columns::new();
+    columns.time("t", rows.iter().map(|(t, _, _)| millis(*t)));
+    columns.text("organisation", row().map(|row| &row.organisation));
+    columns.text("asset", row().map(|row| &row.asset));
+    columns.text("bid", row().map(|row| &row.bid));
+    columns.series(context, "", &row().map(|row| row.series).collect::<Vec<_>>());
+    columns.time("start_time", row().map(|row| row.start_ms));
+    columns.int("duration_ms", row().map(|row| i64::from(row.duration_ms)));
+    columns.time("day_time", row().map(|row| row.day_ms));
+    columns.float("scheduled_mw", row().map(|row| volume_mwh(row.scheduled_kw)));
+    columns.float("day_ahead", row().map(|row| price(row.day_ahead_micros)));
+    columns.maybe_float("metered_mw", row().map(|row| row.metered_kw.map(volume_mwh)));
+    columns.maybe_float("imbalance_mw", row().map(|row| row.imbalance_kw.map(volume_mwh)));
+    columns.maybe_float("real_time_price", row().map(|row| row.real_time_price_micros.map(price)));
+    columns.maybe_float("imbalance", row().map(|row| row.imbalance_micros.map(price)));
+    columns.maybe_float("penalty", row().map(|row| row.penalty_micros.map(price)));
+    columns.maybe_float("total", row().map(|row| row.total_micros.map(price)));
+    columns.maybe_text("currency", row().map(|row| context.currency(row.series.location)));
+    columns.flag("removed", rows.iter().map(|(_, removed, _)| *removed));
+    columns.finish()
+}
+
+/// Encodes profit and loss by day: amounts in currency.
+pub fn pnl<'a>(
+    context: Context<'_>,
+    rows: impl IntoIterator<Item = Version<'a, Pnl>>,
+) -> Result<RecordBatch, ArrowError> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let row = || rows.iter().map(|(_, _, row)| *row);
+    let mut columns = Columns::new();
+    columns.time("t", rows.iter().map(|(t, _, _)| millis(*t)));
+    columns.text("organisation", row().map(|row| &row.organisation));
+    columns.text("asset", row().map(|row| &row.asset));
+    columns.text("zone", row().map(|row| context.name(row.zone).zone));
+    columns.time("start_time", row().map(|row| row.day_ms));
+    columns.time("end_time", row().map(|row| row.day_end_ms));
+    columns.float("day_ahead", row().map(|row| price(row.day_ahead_micros)));
+    columns.float("imbalance", row().map(|row| price(row.imbalance_micros)));
+    columns.float("penalty", row().map(|row| price(row.penalty_micros)));
+    columns.float("total", row().map(|row| price(row.total_micros)));
+    columns.int("intervals", row().map(|row| row.intervals));
+    columns.int("open_intervals", row().map(|row| row.open_intervals));
+    columns.maybe_text("currency", row().map(|row| context.currency(row.zone)));
     columns.flag("removed", rows.iter().map(|(_, removed, _)| *removed));
     columns.finish()
 }

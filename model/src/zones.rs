@@ -165,6 +165,17 @@ impl Zone {
         self.auctions.iter().find(|auction| auction.market == market)
     }
 
+    /// The market whose prices settle what was not delivered as awarded in `market`; `None` where there is none.
+    pub fn real_time_market(&self, market: Market) -> Option<Market> {
+        let own = self.auction(market).and_then(|auction| auction.imbalance?.market);
+        own.or_else(|| Some(self.market).filter(|market| !market.is_day_ahead()))
+    }
+
+    /// Tolerance and penalty of imbalance in `market`, ppm; 0 where there is no rule.
+    pub fn imbalance_ppm(&self, market: Market) -> (i64, i64) {
+        self.auction(market).and_then(|auction| auction.imbalance).unwrap_or_default().ppm()
+    }
+
     /// `[start, end)` of local day `date`, UTC ms.
     pub fn day(&self, date: NaiveDate) -> (i64, i64) {
         local_date_bounds(date, self.timezone)
@@ -224,6 +235,7 @@ impl Zones {
             }
         }
         check_groups(&zones)?;
+        check_imbalance(&zones)?;
         let assets = Assets::new(assets).map_err(Error::Invalid)?;
         Ok(Self { zones: zones.into(), by_name: Arc::new(by_name), by_code: Arc::new(by_code), assets })
     }
@@ -298,6 +310,19 @@ fn check_groups(zones: &[Arc<Zone>]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Percentages of imbalance rules are possible ones.
+fn check_imbalance(zones: &[Arc<Zone>]) -> Result<(), Error> {
+    for zone in zones {
+        for auction in &zone.auctions {
+            if auction.imbalance.is_some_and(|imbalance| !imbalance.is_possible()) {
+                let (code, market) = (&zone.code, auction.market.as_str());
+                return Err(Error::Invalid(format!("{code} {market}: imbalance percentages are 0 to 10000")));
+            }
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,5 +351,15 @@ mod tests {
         let assets = |text| Zones::extended(text).map(|zones| zones.assets().capacity_kw("wind-1"));
         assert_eq!(assets("[[asset]]\nid = 'wind-1'\ncapacity = 49.5").unwrap(), Some(49_500));
         assert!(assets("[[asset]]\nid = 'wind-1'\ncapacity = 0").unwrap_err().to_string().contains("wind-1"));
+        let imbalance = |rule: &str| {
+            let auctions = format!("auctions=[{{market='DAY_AHEAD_HOURLY', imbalance={{{rule}}}}}]");
+            Zones::extended(&format!("{text}\n{auctions}")).map(|zones| zones.get("AT").unwrap().clone())
+        };
+        let ruled = imbalance("market='REAL_TIME_15_MIN', tolerance_percent=5.5, penalty_percent=20").unwrap();
+        assert_eq!(ruled.imbalance_ppm(Market::DayAheadHourly), (55_000, 200_000));
+        assert_eq!(ruled.real_time_market(Market::DayAheadHourly), Some(Market::RealTime15Min));
+        assert_eq!(ruled.real_time_market(Market::DayAhead15Min), None, "its own market is day-ahead");
+        assert!(imbalance("penalty_percent=-1").unwrap_err().to_string().contains("AT"));
+        assert!(imbalance("penalty_percent=nan").is_err());
     }
 }

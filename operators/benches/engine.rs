@@ -55,15 +55,15 @@ fn line(what: What, workers: usize, batch: u64, ticks: u64) {
         let zones = Zones::built_in();
         let config = Config { tick_rows: false, ..Config::default() };
         let mut input = InputHandle::new();
-        let (mut bids, mut rules) = (InputHandle::new(), InputHandle::new());
+        let (mut bids, mut meters, mut rules) = (InputHandle::new(), InputHandle::new(), InputHandle::new());
         let probe = ProbeHandle::new();
         worker.dataflow::<T, _, _>(|scope| {
             let ticks = input.to_stream(scope);
-            let (bids, rules) = (bids.to_stream(scope), rules.to_stream(scope));
+            let (bids, meters, rules) = (bids.to_stream(scope), meters.to_stream(scope), rules.to_stream(scope));
             match what {
                 What::Bars => sum_bars(operators::bars::bars(&config, ticks, None).bars, &totals, &probe),
                 What::Graph => {
-                    let out = build(&config, &zones, Inputs { ticks, bids, rules, durable: None });
+                    let out = build(&config, &zones, Inputs { ticks, bids, meters, rules, durable: None });
                     sum_bars(out.bars, &totals, &probe);
                     count(out.kpis.inner, &totals.0, &probe);
                     count(out.anomalies.inner, &totals.0, &probe);
@@ -82,10 +82,12 @@ fn line(what: What, workers: usize, batch: u64, ticks: u64) {
             making += from.elapsed().as_secs_f64();
             input.advance_to(t);
             bids.advance_to(t);
+            meters.advance_to(t);
             rules.advance_to(t);
             input.send_batch(&mut records);
             input.advance_to(t + 1);
             bids.advance_to(t + 1);
+            meters.advance_to(t + 1);
             rules.advance_to(t + 1);
             worker.step_or_park_while(None, || probe.less_than(&(t + 1)));
         }

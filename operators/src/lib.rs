@@ -7,7 +7,8 @@
 //!             │         └──► correlation                     ──► Outputs::correlations
 //!             └─ tick rows, refused ticks, counts
 //! bids  ──► bids ─┬────────────────────────────────────────── ──► Outputs::bids
-//!                 └► auctions                                ──► Outputs::clearing, awards
+//!                 └► auctions ─┬───────────────────────────── ──► Outputs::clearing, awards
+//! meters, 5m bars ─────────────┴► settlement                 ──► Outputs::settlement, pnl
 //! ```
 //!
 //! Operators are total (no input makes them fail), never read a clock, do no I/O, and yield the same changes at
@@ -26,11 +27,13 @@ pub mod keyed;
 pub mod kpi;
 pub mod rollup;
 pub mod rules;
+pub mod settlement;
 
 use differential_dataflow::{AsCollection, VecCollection};
 use model::batch::Counts;
 use model::{
-    Anomaly, Award, BarRow, BidEvent, Clearing, Correlation, Kpi, LiveBid, PartitionId, Rule, T, Tick, TickRow, Zones,
+    Anomaly, Award, BarRow, BidEvent, Clearing, Correlation, Granularity, Kpi, LiveBid, MeterReading, PartitionId, Pnl,
+    Rule, Settlement, T, Tick, TickRow, Zones,
 };
 use timely::dataflow::StreamVec;
 
@@ -45,19 +48,22 @@ pub struct Inputs<'s> {
     pub ticks: StreamVec<'s, T, Tick>,
     /// Decoded bid events.
     pub bids: StreamVec<'s, T, BidEvent>,
+    /// Decoded meter readings.
+    pub meters: StreamVec<'s, T, MeterReading>,
     /// Decoded rules with partition and offset.
     pub rules: StreamVec<'s, T, (Rule, PartitionId, i64)>,
     /// What makes the state outlive the program; `None` where it need not.
     pub durable: Option<DurableInputs<'s>>,
 }
 
-/// Saving, and beginning with what was saved. (Saved bids and rules are records: they come as such.)
+/// Saving, and beginning with what was saved. (Saved bids, meter readings and rules are records: they come as such.)
 pub struct DurableInputs<'s> {
     /// When to save what is new, on every worker.
     pub barriers: StreamVec<'s, T, Barrier>,
     /// Saved minutes to begin with, on any worker.
     pub minutes: StreamVec<'s, T, SavedMinute>,
-    /// Minute bars to begin with whose minutes are sealed, on any worker; they are not said again in `Outputs::bars`.
+    /// Bars to begin with that do not change any more, on any worker: minute bars that operators look back at, and bars of five
+    /// minutes that settlement does. They are not said again in `Outputs::bars`.
     pub sealed_bars: Option<StreamVec<'s, T, (BarRow, T, isize)>>,
 }
 
@@ -79,10 +85,16 @@ pub struct Outputs<'s> {
     pub clearing: VecCollection<'s, T, Clearing, isize>,
     /// What bids are awarded, once their gate is closed.
     pub awards: VecCollection<'s, T, Award, isize>,
+    /// Settlement of every delivery interval with awards.
+    pub settlement: VecCollection<'s, T, Settlement, isize>,
+    /// Profit and loss by day.
+    pub pnl: VecCollection<'s, T, Pnl, isize>,
     /// Rules that stand.
     pub rules: VecCollection<'s, T, Rule, isize>,
     /// Ticks that came too late, whole.
     pub refused: StreamVec<'s, T, Refused>,
+    /// Meter readings that came too late.
+    pub refused_meters: StreamVec<'s, T, MeterReading>,
     /// What became of the ticks; `received` is the source's to count. Several a T: add them up.
     pub counts: StreamVec<'s, T, Counts>,
     /// The durable state: what changed in it since the barrier before, at the T of each barrier.
@@ -96,6 +108,8 @@ pub struct Saved<'s> {
     pub minutes: StreamVec<'s, T, SavedMinute>,
     /// Winning bid events.
     pub bids: StreamVec<'s, T, BidEvent>,
+    /// Winning meter readings.
+    pub meters: StreamVec<'s, T, MeterReading>,
     /// Winning rule records.
     pub rules: StreamVec<'s, T, SavedRule>,
 }
@@ -108,17 +122,26 @@ pub fn build<'s>(config: &Config, zones: &Zones, inputs: Inputs<'s>) -> Outputs<
         Durable { restore: durable.minutes, barriers: durable.barriers }
     });
     let minute = bars::bars(config, inputs.ticks, durable);
-    let bars = match sealed_bars {
-        Some(sealed) => minute.bars.clone().concat(sealed.as_collection()),
-        None => minute.bars.clone(),
-    };
+    let (mut bars, mut sealed_rollups) = (minute.bars.clone(), None);
+    if let Some(sealed) = sealed_bars {
+        let is_minute = |row: &BarRow| row.key.granularity == Granularity::M1;
+        let sealed = sealed.as_collection();
+        bars = bars.concat(sealed.clone().filter(is_minute));
+        sealed_rollups = Some(sealed.filter(move |row| !is_minute(row)));
+    }
     let rollups = rollup::rollup(config, zones, bars.clone());
     let (rules, saved_rules) = rules::live_rules(&config.anomalies.rules, inputs.rules, barriers.clone());
     let kpis = kpi::kpis(config, zones, bars.clone());
     let anomalies = anomaly::anomalies(config, zones, bars.clone(), rules.clone());
     let correlations = correlation::correlations(config, zones, bars);
-    let (bids, saved_bids) = bids::live_bids(config, zones, inputs.bids, barriers);
+    let (bids, saved_bids) = bids::live_bids(config, zones, inputs.bids, barriers.clone());
     let (clearing, awards) = auctions::auctions(config, zones, bids.clone());
+    // A bar that is sealed and is said again says the same.
+    let prices = match sealed_rollups {
+        Some(sealed) => rollups.clone().concat(sealed),
+        None => rollups.clone(),
+    };
+    let settled = settlement::settlement(config, zones, awards.clone(), prices, inputs.meters, barriers);
     Outputs {
         ticks: minute.ticks,
         bars: minute.bars.concat(rollups),
@@ -128,9 +151,12 @@ pub fn build<'s>(config: &Config, zones: &Zones, inputs: Inputs<'s>) -> Outputs<
         bids,
         clearing,
         awards,
+        settlement: settled.settlement,
+        pnl: settled.pnl,
         rules,
         refused: minute.refused,
+        refused_meters: settled.refused,
         counts: minute.counts,
-        saved: Saved { minutes: minute.saved, bids: saved_bids, rules: saved_rules },
+        saved: Saved { minutes: minute.saved, bids: saved_bids, meters: settled.saved, rules: saved_rules },
     }
 }

@@ -17,6 +17,7 @@ use crate::money;
 use crate::notice::Notice;
 use crate::output::Severity;
 use crate::rule::Rule;
+use crate::settlement::MeterReading;
 use crate::tick::{Tick, TickExtra};
 use crate::time::{DAY_MS, HOUR_MS};
 use crate::zones::{Zone, Zones};
@@ -72,6 +73,8 @@ pub struct Decoded {
     pub ticks: Vec<Tick>,
     /// Bid events.
     pub bids: Vec<BidEvent>,
+    /// Meter readings.
+    pub meters: Vec<MeterReading>,
     /// Rules, with where they came from (partition, offset).
     pub rules: Vec<(Rule, PartitionId, i64)>,
     /// Notices.
@@ -93,6 +96,7 @@ impl Default for Decoded {
         Self {
             ticks: Vec::new(),
             bids: Vec::new(),
+            meters: Vec::new(),
             rules: Vec::new(),
             notices: Vec::new(),
             names: Vec::new(),
@@ -109,6 +113,7 @@ impl Decoded {
     pub fn clear(&mut self) {
         self.ticks.clear();
         self.bids.clear();
+        self.meters.clear();
         self.rules.clear();
         self.notices.clear();
         self.names.clear();
@@ -157,6 +162,10 @@ impl Decoder {
             TopicKind::Ticks => self.json_tick(origin, bytes, out),
             TopicKind::Bids => match self.json_bid(origin, bytes, out) {
                 Ok(bid) => out.bids.push(bid),
+                Err(refusal) => out.refuse(origin, 0, refusal, bytes.to_vec()),
+            },
+            TopicKind::Meters => match self.json_meter(origin, bytes, out) {
+                Ok(reading) => out.meters.push(reading),
                 Err(refusal) => out.refuse(origin, 0, refusal, bytes.to_vec()),
             },
             TopicKind::Rules => match self.rule(bytes) {

@@ -398,11 +398,11 @@ pub struct WireNotice {
     pub timestamp: Option<Timestamp>,
 }
 
-fn one() -> u32 {
+pub(super) fn one() -> u32 {
     1
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
-fn is_one(v: &u32) -> bool {
+pub(super) fn is_one(v: &u32) -> bool {
     *v == 1
 }

@@ -1,7 +1,7 @@
 //! The bytes on Kafka, in and out. Decoding is total: whatever the bytes, the result is records or dead letters.
 //!
 //! A tick message is JSON (an object, version in `v`, 1 when absent) or an Arrow IPC stream (a batch of
-//! ticks in one message). Bids, rules and notices are JSON. Every field is documented at [`WireTick`] and
+//! ticks in one message). Bids, meter readings, rules and notices are JSON. Every field is documented at [`WireTick`] and
 //! its siblings; producers of ours build those structs and encode them here.
 
 pub mod bid;
@@ -10,11 +10,13 @@ mod bid_tests;
 pub mod columnar;
 pub mod decode;
 pub mod json;
+pub mod meter;
 #[cfg(test)]
 mod tests;
 
 pub use decode::{Decoded, Decoder, Limits, Origin};
 pub use json::{WireBid, WireKind, WireNotice, WireStep, WireTick};
+pub use meter::WireMeter;
 
 /// What a topic carries; the last part of the topic's name says which (`<prefix>.ticks.<zone>`, `<prefix>.bids` …).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +25,8 @@ pub enum TopicKind {
     Ticks,
     /// Bid events.
     Bids,
+    /// Meter readings.
+    Meters,
     /// Alert rules, compacted, keyed by rule name.
     Rules,
     /// Notices.
@@ -35,6 +39,7 @@ impl TopicKind {
         let rest = topic.strip_prefix(prefix)?.strip_prefix('.')?;
         Some(match rest {
             "bids" => Self::Bids,
+            "meters" => Self::Meters,
             "rules" => Self::Rules,
             "notices" => Self::Notices,
             _ if rest.starts_with("ticks.") => Self::Ticks,

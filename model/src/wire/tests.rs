@@ -148,11 +148,14 @@ fn interval_prices_without_an_id_are_their_interval_and_the_later_one_wins() {
 }
 
 #[test]
-fn bids_rules_and_notices_are_read_and_refused_alike() {
+fn bids_meters_rules_and_notices_are_read_and_refused_alike() {
     let bid = br#"{"bid":"b1","status":"submitted","organisation":"o","market_zone":"pjm","market":"DAY_AHEAD_HOURLY",
         "delivery":"2025-11-19T10:00:00Z","side":"sell","steps":[{"price":10,"power":1.5}],"timestamp":"2025-11-18T10:00:00Z"}"#;
     assert_eq!(decode(TopicKind::Bids, bid).bids[0].steps[0].power_kw, 1_500);
     assert_eq!(decode(TopicKind::Bids, b"{}").dead_letters[0].reason, Reason::Malformed);
+    let meter = br#"{"asset":"u1","timestamp":"2025-11-18T09:55:00Z","duration_ms":300000,"power":-1.5}"#;
+    assert_eq!(decode(TopicKind::Meters, meter).meters[0].power_kw, -1_500);
+    assert_eq!(decode(TopicKind::Meters, b"{}").dead_letters[0].reason, Reason::Malformed);
     let rule = br#"{"rule":"r","kind":"z_score","threshold_milli":2500,"severity":"warning"}"#;
     assert_eq!(decode(TopicKind::Rules, rule).rules[0].0.window_bars, 30);
     let rule = br#"{"rule":"r","zone":"atlantis","kind":"z_score","threshold_milli":2500,"severity":"warning"}"#;
@@ -164,8 +167,10 @@ fn bids_rules_and_notices_are_read_and_refused_alike() {
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let at = crate::time::parse_instant("2025-11-18T10:00:00Z").unwrap();
     let tick = WireTick { id: Some("x".into()), revision: Some(1), ..WireTick::minimal("pjm", at, 1.0, 1.0) };
-    let seeds = [tick.to_json(), columnar::encode(&[tick.clone(), tick]).unwrap()];
-    (0..2usize, prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8), any::<prop::sample::Index>())
+    let meter =
+        WireMeter { revision: Some(1), source: Some("m".into()), ..WireMeter::new("u1", at - 300_000, 300_000, 1.5) };
+    let seeds = [tick.to_json(), columnar::encode(&[tick.clone(), tick]).unwrap(), meter.to_json()];
+    (0..3usize, prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8), any::<prop::sample::Index>())
         .prop_map(move |(seed, edits, cut)| {
             let mut bytes = seeds[seed].clone();
             for (at, byte) in edits {
@@ -184,7 +189,7 @@ proptest! {
 
     #[test]
     fn every_record_is_accounted_for_whatever_the_bytes(bytes in prop_oneof![mutated(), prop::collection::vec(any::<u8>(), 0..200)]) {
-        for kind in [TopicKind::Ticks, TopicKind::Bids, TopicKind::Rules, TopicKind::Notices] {
+        for kind in [TopicKind::Ticks, TopicKind::Bids, TopicKind::Meters, TopicKind::Rules, TopicKind::Notices] {
             let out = decode(kind, &bytes);
             prop_assert_eq!(out.received, out.ticks.len() as u64 + out.refused);
             prop_assert!(kind == TopicKind::Ticks || out.received == 0);

@@ -17,5 +17,6 @@ mod kpi;
 mod oracle;
 mod restore;
 mod rollup;
+mod settlement;
 mod support;
 mod workload;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use model::batch::Counts;
 use model::{
-    Anomaly, Award, BarRow, BidEvent, Clearing, Correlation, DeadLetter, Kpi, LiveBid, Names, Rule, T, Tick, TickRow,
-    Zones,
+    Anomaly, Award, BarRow, BidEvent, Clearing, Correlation, DeadLetter, Kpi, LiveBid, MeterReading, Names, Pnl, Rule,
+    Settlement, T, Tick, TickRow, Zones,
 };
 use operators::bars::SavedMinute;
 use operators::keyed::Barrier;
@@ -27,10 +27,11 @@ pub(crate) struct Workload {
     pub(crate) names: Arc<Names>,
     pub(crate) ticks: Vec<(T, Tick)>,
     pub(crate) bids: Vec<(T, BidEvent)>,
+    pub(crate) meters: Vec<(T, MeterReading)>,
     pub(crate) rules: Vec<(T, SavedRule)>,
     /// When to save.
     pub(crate) barriers: Vec<(T, Barrier)>,
-    /// What to begin with, at its T; bids and rules are among the records.
+    /// What to begin with, at its T; bids, readings and rules are among the records.
     pub(crate) minutes: Vec<(T, SavedMinute)>,
     /// Sealed bars to begin with, and when.
     pub(crate) sealed: Option<(T, Vec<BarRow>)>,
@@ -52,12 +53,15 @@ pub(crate) struct Captured {
     pub(crate) bids: Updates<LiveBid>,
     pub(crate) clearing: Updates<Clearing>,
     pub(crate) awards: Updates<Award>,
+    pub(crate) settlement: Updates<Settlement>,
+    pub(crate) pnl: Updates<Pnl>,
     pub(crate) rules: Updates<Rule>,
     pub(crate) dead_letters: Vec<(T, DeadLetter)>,
     /// Added up a T.
     pub(crate) counts: BTreeMap<T, Counts>,
     pub(crate) saved_minutes: Vec<(T, SavedMinute)>,
     pub(crate) saved_bids: Vec<(T, BidEvent)>,
+    pub(crate) saved_meters: Vec<(T, MeterReading)>,
     pub(crate) saved_rules: Vec<(T, SavedRule)>,
 }
 
@@ -74,6 +78,7 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
             let streams = Inputs {
                 ticks: inputs.ticks.to_stream(scope),
                 bids: inputs.bids.to_stream(scope),
+                meters: inputs.meters.to_stream(scope),
                 rules: inputs.rules.to_stream(scope),
                 durable: Some(DurableInputs {
                     barriers: inputs.barriers.to_stream(scope),
@@ -90,15 +95,22 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
             updates(out.bids.inner, into, end, &probe, |all| &mut all.bids);
             updates(out.clearing.inner, into, end, &probe, |all| &mut all.clearing);
             updates(out.awards.inner, into, end, &probe, |all| &mut all.awards);
+            updates(out.settlement.inner, into, end, &probe, |all| &mut all.settlement);
+            updates(out.pnl.inner, into, end, &probe, |all| &mut all.pnl);
             updates(out.rules.inner, into, end, &probe, |all| &mut all.rules);
             records(out.ticks, into, &probe, |all, t, row| all.ticks.push((t, row)));
             let (zones, names) = (work.zones.clone(), work.names.clone());
             records(out.refused, into, &probe, move |all, t, tick| {
                 all.dead_letters.push((t, tick.dead_letter(&zones, &names)));
             });
+            let names = work.names.clone();
+            records(out.refused_meters, into, &probe, move |all, t, reading| {
+                all.dead_letters.push((t, reading.too_old(t, &names)));
+            });
             records(out.counts, into, &probe, |all, t, counts| all.counts.entry(t).or_default().add(&counts));
             records(out.saved.minutes, into, &probe, |all, t, row| all.saved_minutes.push((t, row)));
             records(out.saved.bids, into, &probe, |all, t, row| all.saved_bids.push((t, row)));
+            records(out.saved.meters, into, &probe, |all, t, row| all.saved_meters.push((t, row)));
             records(out.saved.rules, into, &probe, |all, t, row| all.saved_rules.push((t, row)));
         });
         // The same generator on every worker, so that each record has one feeder.
@@ -108,6 +120,7 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
         let mut mine = || shares.random_range(0..workers) == worker.index();
         spread(&work.ticks, &mut mine, &mut feeds, |feed| &mut feed.ticks);
         spread(&work.bids, &mut mine, &mut feeds, |feed| &mut feed.bids);
+        spread(&work.meters, &mut mine, &mut feeds, |feed| &mut feed.meters);
         spread(&work.rules, &mut mine, &mut feeds, |feed| &mut feed.rules);
         spread(&work.barriers, &mut || true, &mut feeds, |feed| &mut feed.barriers);
         spread(&work.minutes, &mut mine, &mut feeds, |feed| &mut feed.minutes);
@@ -119,6 +132,7 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
             inputs.advance_to(t);
             feed.ticks.shuffle(&mut pace);
             feed.bids.shuffle(&mut pace);
+            feed.meters.shuffle(&mut pace);
             feed.rules.shuffle(&mut pace);
             for tick in feed.ticks {
                 inputs.ticks.send(tick);
@@ -128,6 +142,7 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
                 }
             }
             feed.bids.into_iter().for_each(|bid| inputs.bids.send(bid));
+            feed.meters.into_iter().for_each(|reading| inputs.meters.send(reading));
             feed.rules.into_iter().for_each(|rule| inputs.rules.send(rule));
             feed.barriers.into_iter().for_each(|barrier| inputs.barriers.send(barrier));
             feed.minutes.into_iter().for_each(|minute| inputs.minutes.send(minute));
@@ -152,6 +167,7 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
 struct Feed {
     ticks: Vec<Tick>,
     bids: Vec<BidEvent>,
+    meters: Vec<MeterReading>,
     rules: Vec<SavedRule>,
     barriers: Vec<Barrier>,
     minutes: Vec<SavedMinute>,
@@ -164,6 +180,7 @@ type Handle<R> = InputHandle<T, CapacityContainerBuilder<Vec<R>>>;
 struct Handles {
     ticks: Handle<Tick>,
     bids: Handle<BidEvent>,
+    meters: Handle<MeterReading>,
     rules: Handle<SavedRule>,
     barriers: Handle<Barrier>,
     minutes: Handle<SavedMinute>,
@@ -174,6 +191,7 @@ impl Handles {
     fn advance_to(&mut self, t: T) {
         self.ticks.advance_to(t);
         self.bids.advance_to(t);
+        self.meters.advance_to(t);
         self.rules.advance_to(t);
         self.barriers.advance_to(t);
         self.minutes.advance_to(t);
@@ -244,11 +262,14 @@ impl Captured {
         self.bids.sort();
         self.clearing.sort();
         self.awards.sort();
+        self.settlement.sort();
+        self.pnl.sort();
         self.rules.sort();
         self.dead_letters.sort();
         self.saved_minutes.iter_mut().for_each(|(_, minute)| minute.records.sort());
         self.saved_minutes.sort();
         self.saved_bids.sort();
+        self.saved_meters.sort();
         self.saved_rules.sort();
     }
 }
@@ -322,12 +343,15 @@ pub(crate) fn run_all(work: &Workload, seed: u64) -> Captured {
         same("bids", workers, &one.bids, &other.bids);
         same("clearing", workers, &one.clearing, &other.clearing);
         same("awards", workers, &one.awards, &other.awards);
+        same("settlement", workers, &one.settlement, &other.settlement);
+        same("pnl", workers, &one.pnl, &other.pnl);
         same("anomalies", workers, &one.anomalies, &other.anomalies);
         same("correlations", workers, &one.correlations, &other.correlations);
         same("rules", workers, &one.rules, &other.rules);
         same("dead letters", workers, &one.dead_letters, &other.dead_letters);
         same("saved minutes", workers, &one.saved_minutes, &other.saved_minutes);
         same("saved bids", workers, &one.saved_bids, &other.saved_bids);
+        same("saved meters", workers, &one.saved_meters, &other.saved_meters);
         same("saved rules", workers, &one.saved_rules, &other.saved_rules);
     }
     one

@@ -46,6 +46,7 @@ pub(crate) fn ticks(seed: u64, steps: usize) -> Workload {
         names,
         ticks,
         bids: Vec::new(),
+        meters: Vec::new(),
         rules: Vec::new(),
         barriers: Vec::new(),
         minutes: Vec::new(),
