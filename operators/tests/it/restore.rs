@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use model::bid::{BidKind, BidStatus, Side, Step};
 use model::humane::Span;
-use model::{AnomalyKind, BarRow, BidEvent, Granularity, Market, PartitionId, Rule, SeriesKey, T};
-use operators::bars::open_from_ms;
+use model::{AnomalyKind, BarRow, BidEvent, Granularity, Market, MeterReading, PartitionId, Rule, SeriesKey, T};
+use operators::bars::{open_from_ms, open_ms};
 use operators::keyed::Barrier;
+use operators::settlement::{Priced, is_kept};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -21,7 +22,7 @@ fn rule(name: &str, kind: AnomalyKind, threshold_milli: i64, revision: i64) -> R
     anomaly::rule(name, kind, threshold_milli, 7, revision)
 }
 
-/// Ticks of every kind, alerts of every kind with rules that change, bids that end.
+/// Ticks of every kind, alerts of every kind with rules that change, bids that end, meters of their assets.
 fn everything(seed: u64) -> Workload {
     let mut work = workload::ticks(seed, 700);
     let mut dice = ChaCha8Rng::seed_from_u64(seed ^ 0xb1d5);
@@ -36,24 +37,42 @@ fn everything(seed: u64) -> Workload {
     let series = work.ticks[0].1.series();
     for number in 0..200 {
         let t = moments[dice.random_range(0..moments.len())];
-        let delivery_ms = t as i64 + dice.random_range(-4..4) * HOUR_MS as i64;
+        let delivery_ms = t as i64 / HOUR_MS as i64 * HOUR_MS as i64 + dice.random_range(-4..4) * HOUR_MS as i64;
         let event = BidEvent {
             bid: format!("bid-{}", dice.random_range(0..60)),
             revision: dice.random_range(0..5),
             status: BidStatus::Submitted,
             organisation: "acme".into(),
-            asset: None,
+            asset: (number % 3 != 0).then(|| format!("unit-{}", number % 4)),
             series: SeriesKey { market: Market::DayAheadHourly, ..series },
             delivery_ms,
             duration_ms: 3_600_000,
-            side: Side::Buy,
+            side: if number % 2 == 0 { Side::Buy } else { Side::Sell },
             kind: BidKind::Curve,
-            steps: vec![Step::flat(delivery_ms, number, 10)],
+            steps: vec![Step::flat(delivery_ms, if number % 2 == 0 { 1_000_000 + number } else { number }, 10)],
             event_ms: t as i64,
             partition: PartitionId(7),
             offset: number,
         };
         work.bids.push((t, event));
+    }
+    for offset in 0..400 {
+        let t = moments[dice.random_range(0..moments.len())];
+        let width_ms = [900_000, 3_600_000][dice.random_range(0..2)];
+        let start_ms = t as i64 / width_ms * width_ms - dice.random_range(0..9) * width_ms;
+        let is_old = dice.random_ratio(1, 20);
+        let reading = MeterReading {
+            asset: format!("unit-{}", dice.random_range(0..4)),
+            start_ms: if is_old { start_ms - 32 * HOUR_MS as i64 } else { start_ms },
+            duration_ms: width_ms as u32,
+            power_kw: dice.random_range(-20..40),
+            revision: dice.random_range(0..3),
+            cancelled: dice.random_ratio(1, 10),
+            source: None,
+            partition: PartitionId(8),
+            offset,
+        };
+        work.meters.push((t, reading));
     }
     for offset in 0..8 {
         let t = moments[dice.random_range(0..moments.len())];
@@ -61,6 +80,7 @@ fn everything(seed: u64) -> Workload {
         work.rules.push((t, (rule, PartitionId(9), offset)));
     }
     work.bids.sort_by_key(|(t, _)| *t);
+    work.meters.sort_by_key(|(t, _)| *t);
     work.rules.sort_by_key(|(t, _)| *t);
     work
 }
@@ -88,16 +108,27 @@ fn rest(work: &Workload, whole: &Captured, at: T) -> Workload {
     for (_, bid) in whole.saved_bids.iter().filter(|(t, _)| (from..=at).contains(t)) {
         bids.insert(bid.bid.clone(), bid.clone());
     }
+    let mut meters = BTreeMap::new();
+    for (_, reading) in whole.saved_meters.iter().filter(|(t, _)| (from..=at).contains(t)) {
+        meters.insert((reading.asset.clone(), reading.start_ms), reading.clone());
+    }
+    meters.retain(|(_, start_ms), _| is_kept(&work.config, *start_ms, at));
+    // Of settlement's bars those that no record can change any more.
+    let priced = Priced::new(&work.zones);
+    let is_final = |row: &BarRow| row.end_ms + open_ms(&work.config, row.key.series.market) <= at as i64;
+    let is_price = |row: &BarRow| priced.takes(row) && is_final(row) && is_kept(&work.config, row.key.start_ms, at);
     let is_sealed = |row: &BarRow| {
         row.key.granularity == Granularity::M1
             && row.key.start_ms < open_from_ms(&work.config, row.key.series.market, at as i64)
     };
-    let sealed = standing_at(&whole.bars, at).into_iter().filter(is_sealed).collect();
+    let sealed = standing_at(&whole.bars, at).into_iter().filter(|row| is_sealed(row) || is_price(row)).collect();
     let mut rest = work.clone();
     rest.ticks.retain(|(t, _)| *t > at);
     rest.bids.retain(|(t, _)| *t > at);
+    rest.meters.retain(|(t, _)| *t > at);
     rest.rules.retain(|(t, _)| *t > at);
     rest.bids.splice(0..0, bids.into_values().map(|bid| (at, bid)));
+    rest.meters.splice(0..0, meters.into_values().map(|reading| (at, reading)));
     let rules = whole.saved_rules.iter().filter(|(t, _)| *t == at);
     rest.rules.splice(0..0, rules.map(|(_, rule)| (at, rule.clone())));
     rest.barriers.retain(|(t, _)| *t > at);
@@ -120,6 +151,7 @@ fn after<R: Clone + PartialEq + std::fmt::Debug>(
 
 #[test]
 fn a_restored_graph_says_what_the_first_one_says() {
+    let mut settled = 0;
     for seed in 0..6 {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         let mut work = everything(seed);
@@ -127,6 +159,8 @@ fn a_restored_graph_says_what_the_first_one_says() {
         work.barriers = times.iter().enumerate().map(|(n, t)| (*t, Barrier { all: n == 1, life: 0 })).collect();
         let whole = run(&work, 2, seed);
         assert!(whole.saved_minutes.len() > 100 && !whole.saved_bids.is_empty() && !whole.saved_rules.is_empty());
+        assert!(whole.saved_meters.len() > 50 && !whole.settlement.is_empty() && !whole.pnl.is_empty());
+        settled += whole.settlement.iter().filter(|(row, _, _)| row.imbalance_micros.is_some()).count();
         for at in times {
             let workers = [1, 2, 4][dice.random_range(0..3)];
             let again = run(&rest(&work, &whole, at), workers, seed + 50);
@@ -137,6 +171,8 @@ fn a_restored_graph_says_what_the_first_one_says() {
             after("bids", at, workers, &whole.bids, &again.bids);
             after("clearing", at, workers, &whole.clearing, &again.clearing);
             after("awards", at, workers, &whole.awards, &again.awards);
+            after("settlement", at, workers, &whole.settlement, &again.settlement);
+            after("pnl", at, workers, &whole.pnl, &again.pnl);
             after("rules", at, workers, &whole.rules, &again.rules);
             let later = |(t, _): &&(T, _)| *t > at;
             assert!(
@@ -156,9 +192,12 @@ fn a_restored_graph_says_what_the_first_one_says() {
             // What is frozen or forgotten is not said again; what is said stands.
             subset("bars", &standing_at(&again.bars, at), &standing_at(&whole.bars, at));
             subset("anomalies", &standing_at(&again.anomalies, at), &standing_at(&whole.anomalies, at));
+            subset("settlement", &standing_at(&again.settlement, at), &standing_at(&whole.settlement, at));
+            subset("pnl", &standing_at(&again.pnl, at), &standing_at(&whole.pnl, at));
             subset("bids", &standing_at(&again.bids, at), &standing_at(&whole.bids, at));
         }
     }
+    assert!(settled > 10, "{settled} rows with a meter and a price");
 }
 
 #[track_caller]
