@@ -160,6 +160,7 @@ pub(crate) fn assemble<'s>(
     let mut bound = builder.new_input(bound, Exchange::new(|_: &Bound| 0));
     let mut ticks = builder.new_input(outputs.ticks, Exchange::new(|_: &_| 0));
     let mut refused = builder.new_input(outputs.refused, Exchange::new(|_: &_| 0));
+    let mut refused_meters = builder.new_input(outputs.refused_meters, Exchange::new(|_: &_| 0));
     let mut counts = builder.new_input(outputs.counts, Exchange::new(|_: &_| 0));
     let mut bars = builder.new_input(outputs.bars.inner, Exchange::new(|_: &_| 0));
     let mut kpis = builder.new_input(outputs.kpis.inner, Exchange::new(|_: &_| 0));
@@ -168,6 +169,8 @@ pub(crate) fn assemble<'s>(
     let mut bids = builder.new_input(outputs.bids.inner, Exchange::new(|_: &_| 0));
     let mut clearing = builder.new_input(outputs.clearing.inner, Exchange::new(|_: &_| 0));
     let mut awards = builder.new_input(outputs.awards.inner, Exchange::new(|_: &_| 0));
+    let mut settlement = builder.new_input(outputs.settlement.inner, Exchange::new(|_: &_| 0));
+    let mut pnl = builder.new_input(outputs.pnl.inner, Exchange::new(|_: &_| 0));
     let mut rules = builder.new_input(outputs.rules.inner, Exchange::new(|_: &_| 0));
     builder.build(move |_capabilities| {
         move |frontiers| {
@@ -179,6 +182,7 @@ pub(crate) fn assemble<'s>(
             });
             ticks.for_each(|cap, rows| to.at(time(&cap)).ticks.append(rows));
             refused.for_each(|cap, rows| to.at(time(&cap)).refused.append(rows));
+            refused_meters.for_each(|cap, rows| to.at(time(&cap)).refused_meters.append(rows));
             counts.for_each(|cap, rows| {
                 let t = time(&cap);
                 rows.drain(..).for_each(|row| to.at(t).counts.add(&row));
@@ -190,6 +194,8 @@ pub(crate) fn assemble<'s>(
             bids.for_each(|_, rows| to.updates(rows, |moment| &mut moment.bids));
             clearing.for_each(|_, rows| to.updates(rows, |moment| &mut moment.clearing));
             awards.for_each(|_, rows| to.updates(rows, |moment| &mut moment.awards));
+            settlement.for_each(|_, rows| to.updates(rows, |moment| &mut moment.settlement));
+            pnl.for_each(|_, rows| to.updates(rows, |moment| &mut moment.pnl));
             rules.for_each(|_, rows| to.updates(rows, |moment| &mut moment.rules));
             // An output that can never say anything has an empty frontier, and holds nobody up.
             if let Some(least) = frontiers.iter().filter_map(|f| f.frontier().first().copied()).min() {

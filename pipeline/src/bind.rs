@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Source ─► decode ─► staged, by partition ─┐
-//!                        announced T ───────┴─► ticks, bids, rules at T, and one `Bound` (always, even if empty)
+//!                        announced T ───────┴─► ticks, bids, meters, rules at T, and one `Bound` (always, even if empty)
 //! ```
 //!
 //! Records of one partition are bound in their order, so that a binding is an offset. With the wall clock a T
@@ -17,7 +17,9 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use model::wire::{Decoded, Decoder, Origin};
-use model::{BidEvent, BidKind, DeadLetter, LocationId, LocationName, Notice, PartitionId, Rule, T, Tick};
+use model::{
+    BidEvent, BidKind, DeadLetter, LocationId, LocationName, MeterReading, Notice, PartitionId, Rule, T, Tick,
+};
 use operators::keyed::Barrier;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +53,7 @@ pub(crate) struct Bound {
 pub(crate) struct Share {
     pub(crate) ticks: Vec<Tick>,
     pub(crate) bids: Vec<BidEvent>,
+    pub(crate) meters: Vec<MeterReading>,
     pub(crate) rules: Vec<(Rule, PartitionId, i64)>,
     pub(crate) bound: Bound,
 }
@@ -64,7 +67,8 @@ struct Staged {
 impl Staged {
     fn rows(&self) -> usize {
         let d = &self.decoded;
-        (d.ticks.len() + d.bids.len() + d.rules.len() + d.notices.len() + d.dead_letters.len()).max(1)
+        let others = d.meters.len() + d.rules.len() + d.notices.len() + d.dead_letters.len();
+        (d.ticks.len() + d.bids.len() + others).max(1)
     }
 }
 
@@ -304,10 +308,11 @@ impl Binder {
         Share { bound, ..Share::default() }
     }
 
-    /// Binds saved bids and rules: they come back as the records they were.
+    /// Binds saved bids, meter readings and rules: they come back as the records they were.
     pub(crate) fn bind_saved(&self, begin: &mut Begin) -> Share {
         Share {
             bids: std::mem::take(&mut begin.bids),
+            meters: std::mem::take(&mut begin.meters),
             rules: std::mem::take(&mut begin.rules),
             bound: Bound { saved: true, ..Bound::default() },
             ..Share::default()
@@ -404,6 +409,7 @@ fn origin(chunk: &Chunk) -> Origin {
 fn append(share: &mut Share, decoded: &mut Decoded) {
     share.ticks.append(&mut decoded.ticks);
     share.bids.append(&mut decoded.bids);
+    share.meters.append(&mut decoded.meters);
     share.rules.append(&mut decoded.rules);
     share.bound.notices.append(&mut decoded.notices);
     share.bound.dead_letters.append(&mut decoded.dead_letters);

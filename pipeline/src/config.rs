@@ -131,7 +131,7 @@ impl Config {
 pub struct Kafka {
     /// `host:port,…`; empty starts the embedded broker.
     pub bootstrap: String,
-    /// First part of every topic: `<prefix>.ticks.<zone>`, `<prefix>.bids`, `<prefix>.rules`, `<prefix>.notices`.
+    /// First part of every topic: `<prefix>.ticks.<zone>`, `<prefix>.bids`, `<prefix>.meters`, `<prefix>.rules`, `<prefix>.notices`.
     pub prefix: String,
     /// Where reading starts. Rules, and partitions found while running, are always read from the earliest.
     pub start: Start,

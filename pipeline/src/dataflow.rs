@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use model::wire::Decoder;
-use model::{BarRow, BidEvent, LocationId, Names, T, Tick, Zones};
+use model::{BarRow, BidEvent, LocationId, MeterReading, Names, T, Tick, Zones};
 use operators::bars::SavedMinute;
 use operators::keyed::Barrier;
 use operators::rules::SavedRule;
@@ -77,6 +77,7 @@ pub(crate) struct Durability {
 pub(crate) struct Begin {
     pub(crate) minutes: Vec<SavedMinute>,
     pub(crate) bids: Vec<BidEvent>,
+    pub(crate) meters: Vec<MeterReading>,
     pub(crate) rules: Vec<SavedRule>,
     pub(crate) sealed_bars: Vec<BarRow>,
 }
@@ -171,7 +172,8 @@ fn build(scope: Scope<'_, T>, plan: &Plan) {
         minutes: records.minutes,
         sealed_bars: begins.then_some(records.sealed_bars),
     });
-    let inputs = Inputs { ticks: records.ticks, bids: records.bids, rules: records.rules, durable };
+    let Records { ticks, bids, meters, rules, .. } = records;
+    let inputs = Inputs { ticks, bids, meters, rules, durable };
     let outputs: Outputs<'_> = operators::build(&plan.operators, &plan.zones, inputs);
     let assembler = (scope.index() == 0).then(|| {
         let out = plan.out.lock().take().expect("worker 0 builds once");
@@ -194,6 +196,7 @@ fn build(scope: Scope<'_, T>, plan: &Plan) {
 struct Records<'s> {
     ticks: StreamVec<'s, T, Tick>,
     bids: StreamVec<'s, T, BidEvent>,
+    meters: StreamVec<'s, T, MeterReading>,
     rules: StreamVec<'s, T, SavedRule>,
     bound: StreamVec<'s, T, Bound>,
     barriers: StreamVec<'s, T, Barrier>,
@@ -217,10 +220,11 @@ fn bind<'s>(
     let (barriers_out, barriers) = builder.new_output::<Vec<Barrier>>();
     let (minutes_out, minutes) = builder.new_output::<Vec<SavedMinute>>();
     let (sealed_out, sealed_bars) = builder.new_output::<Vec<(BarRow, T, isize)>>();
+    let (meters_out, meters) = builder.new_output::<Vec<MeterReading>>();
     let (mut ticks_out, mut bids_out) = (OutputBuilder::from(ticks_out), OutputBuilder::from(bids_out));
     let (mut rules_out, mut bound_out) = (OutputBuilder::from(rules_out), OutputBuilder::from(bound_out));
     let (mut barriers_out, mut minutes_out) = (OutputBuilder::from(barriers_out), OutputBuilder::from(minutes_out));
-    let mut sealed_out = OutputBuilder::from(sealed_out);
+    let (mut sealed_out, mut meters_out) = (OutputBuilder::from(sealed_out), OutputBuilder::from(meters_out));
     let bell = Arc::clone(binder.shared.binder(binder.worker));
     bell.connect(scope.worker().sync_activator_for(builder.operator_info().address.to_vec()));
     builder.build(move |_capabilities| {
@@ -229,11 +233,12 @@ fn bind<'s>(
             bell.answer();
             announced.for_each(|cap, moments| {
                 for moment in moments.drain(..) {
-                    waiting.push_back(((0..7).map(|output| cap.delayed(&moment.t, output)).collect(), moment));
+                    waiting.push_back(((0..8).map(|output| cap.delayed(&moment.t, output)).collect(), moment));
                 }
             });
             let (mut ticks, mut bids) = (ticks_out.activate(), bids_out.activate());
             let (mut rules, mut bound) = (rules_out.activate(), bound_out.activate());
+            let mut meters = meters_out.activate();
             while let Some((caps, moment)) = waiting.pop_front_if(|(_, moment)| binder.has(&moment.binds)) {
                 let mut share = match &moment.binds {
                     Binds::Recorded(upto) => binder.bind_recorded(upto),
@@ -258,6 +263,7 @@ fn bind<'s>(
                 ticks.session(&caps[0]).give_container(&mut share.ticks);
                 bids.session(&caps[1]).give_container(&mut share.bids);
                 rules.session(&caps[2]).give_container(&mut share.rules);
+                meters.session(&caps[7]).give_container(&mut share.meters);
                 share.bound.barrier = moment.barrier;
                 bound.session(&caps[3]).give(share.bound);
                 if let Some(barrier) = moment.barrier {
@@ -268,5 +274,5 @@ fn bind<'s>(
             binder.publish();
         }
     });
-    Records { ticks, bids, rules, bound, barriers, minutes, sealed_bars }
+    Records { ticks, bids, meters, rules, bound, barriers, minutes, sealed_bars }
 }

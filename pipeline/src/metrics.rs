@@ -118,6 +118,7 @@ impl Metrics {
         let label = match kind {
             TopicKind::Ticks => "ticks",
             TopicKind::Bids => "bids",
+            TopicKind::Meters => "meters",
             TopicKind::Rules => "rules",
             TopicKind::Notices => "notices",
         };

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use crossbeam_channel::Sender;
-use model::{BidEvent, T};
+use model::{BidEvent, MeterReading, T};
 use operators::Saved;
 use operators::bars::SavedMinute;
 use operators::keyed::Barrier;
@@ -30,6 +30,7 @@ pub(crate) struct Shard {
     pub(crate) life: u64,
     pub(crate) minutes: Vec<SavedMinute>,
     pub(crate) bids: Vec<BidEvent>,
+    pub(crate) meters: Vec<MeterReading>,
     pub(crate) rules: Vec<SavedRule>,
 }
 
@@ -45,6 +46,7 @@ pub(crate) fn save<'s>(
     let mut barriers = builder.new_input(barriers, Pipeline);
     let mut minutes = builder.new_input(saved.minutes, Pipeline);
     let mut bids = builder.new_input(saved.bids, Pipeline);
+    let mut meters = builder.new_input(saved.meters, Pipeline);
     let mut rules = builder.new_input(saved.rules, Pipeline);
     builder.build(move |_capabilities| {
         let mut open: BTreeMap<T, Shard> = BTreeMap::new();
@@ -63,6 +65,7 @@ pub(crate) fn save<'s>(
             });
             minutes.for_each(|cap, rows| at(&cap, &mut |shard| shard.minutes.append(rows)));
             bids.for_each(|cap, rows| at(&cap, &mut |shard| shard.bids.append(rows)));
+            meters.for_each(|cap, rows| at(&cap, &mut |shard| shard.meters.append(rows)));
             rules.for_each(|cap, rows| at(&cap, &mut |shard| shard.rules.append(rows)));
             let Some(least) = frontiers.iter().filter_map(|f| f.frontier().first().copied()).min() else { return };
             while let Some(entry) = open.first_entry()

@@ -148,7 +148,7 @@ impl Pipeline {
         if let Some(group) = group.as_mut().filter(|_| leads) {
             group.open(&recovery.opening())?;
         }
-        let first = recovery.begin.as_mut().map(|begin| std::mem::take(&mut begin.snapshot));
+        let first = recovery.begin.as_mut().map(|begin| begin.take_snapshot(&operators, &zones));
         let bound =
             recovery.start.iter().map(|((topic, partition), offset)| (PartitionId::new(topic, *partition), *offset));
         let (bound, last_t) = (bound.collect(), recovery.last_t);
@@ -271,8 +271,15 @@ fn limits_for(
     operators: &operators::Config,
     durable: bool,
 ) -> model::snapshot::Limits {
-    let reach_ms = if durable { checkpoint::reach_ms(operators) } else { 0 };
-    model::snapshot::Limits { minute_ms: limits.minute_ms.max(reach_ms), ..limits }
+    if !durable {
+        return limits;
+    }
+    let settled_ms = operators::settlement::keep_ms(operators);
+    model::snapshot::Limits {
+        minute_ms: limits.minute_ms.max(checkpoint::reach_ms(operators)),
+        five_minute_ms: limits.five_minute_ms.max(settled_ms.saturating_add(operators::settlement::BUCKET_MS)),
+        ..limits
+    }
 }
 
 /// What this process has in common with the others of its group.
@@ -334,6 +341,7 @@ fn durability(
         };
         begin.minutes.into_iter().for_each(|row| share(&mut shares, &mut |to| to.minutes.push(row.clone())));
         begin.bids.into_iter().for_each(|row| share(&mut shares, &mut |to| to.bids.push(row.clone())));
+        begin.meters.into_iter().for_each(|row| share(&mut shares, &mut |to| to.meters.push(row.clone())));
         begin.rules.into_iter().for_each(|row| share(&mut shares, &mut |to| to.rules.push(row.clone())));
         begin.sealed_bars.into_iter().for_each(|row| share(&mut shares, &mut |to| to.sealed_bars.push(row)));
     }

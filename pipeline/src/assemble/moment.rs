@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use model::batch::Counts;
 use model::{
-    Anomaly, Award, BarRow, Batch, Clearing, Correlation, DeadLetter, Kpi, LiveBid, Names, Notice, PartitionId, Rule,
-    T, TickRow, Zones,
+    Anomaly, Award, BarRow, Batch, Clearing, Correlation, DeadLetter, Kpi, LiveBid, MeterReading, Names, Notice,
+    PartitionId, Pnl, Rule, Settlement, T, TickRow, Zones,
 };
 use operators::bars::Refused;
 use operators::keyed::Barrier;
@@ -23,6 +23,7 @@ pub(super) struct Moment {
     pub(super) notices: Vec<Notice>,
     pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) refused: Vec<Refused>,
+    pub(super) refused_meters: Vec<MeterReading>,
     pub(super) counts: Counts,
     pub(super) ticks: Vec<TickRow>,
     pub(super) bars: Vec<(BarRow, isize)>,
@@ -32,6 +33,8 @@ pub(super) struct Moment {
     pub(super) bids: Vec<(LiveBid, isize)>,
     pub(super) clearing: Vec<(Clearing, isize)>,
     pub(super) awards: Vec<(Award, isize)>,
+    pub(super) settlement: Vec<(Settlement, isize)>,
+    pub(super) pnl: Vec<(Pnl, isize)>,
     pub(super) rules: Vec<(Rule, isize)>,
     /// State is saved after this T.
     pub(super) barrier: Option<Barrier>,
@@ -59,6 +62,7 @@ impl Moment {
         self.notices.append(&mut later.notices);
         self.dead_letters.append(&mut later.dead_letters);
         self.refused.append(&mut later.refused);
+        self.refused_meters.append(&mut later.refused_meters);
         self.counts.add(&later.counts);
         self.ticks.append(&mut later.ticks);
         self.bars.append(&mut later.bars);
@@ -68,6 +72,8 @@ impl Moment {
         self.bids.append(&mut later.bids);
         self.clearing.append(&mut later.clearing);
         self.awards.append(&mut later.awards);
+        self.settlement.append(&mut later.settlement);
+        self.pnl.append(&mut later.pnl);
         self.rules.append(&mut later.rules);
         self.barrier = self.barrier.max(later.barrier);
         self.saved |= later.saved;
@@ -80,6 +86,7 @@ impl Moment {
     /// The batch of this T, without names. Everything sorted, so that it does not depend on the number of workers.
     pub(super) fn into_batch(mut self, t: T, alerts: &mut Alerts, zones: &Zones, names: &Names) -> Batch {
         self.dead_letters.extend(self.refused.into_iter().map(|tick| tick.dead_letter(zones, names)));
+        self.dead_letters.extend(self.refused_meters.into_iter().map(|reading| reading.too_old(t, names)));
         self.notices.sort_unstable_by(|a, b| (a.event_ms, &a.id).cmp(&(b.event_ms, &b.id)));
         self.dead_letters.sort_unstable_by(|a, b| {
             (&a.topic, a.partition, a.offset, a.row).cmp(&(&b.topic, b.partition, b.offset, b.row))
@@ -100,6 +107,8 @@ impl Moment {
             bids: changes(self.bids, |bid| bid.bid.clone()),
             clearing: changes(self.clearing, Clearing::key),
             awards: changes(self.awards, Award::key),
+            settlement: changes(self.settlement, Settlement::key),
+            pnl: changes(self.pnl, Pnl::key),
             rules: changes(self.rules, |rule| rule.rule.clone()),
             notices: self.notices,
             dead_letters: self.dead_letters,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use model::{Alert, BarRow, BidEvent, LocationId, LocationName, Names, SeriesKey, Snapshot, T};
+use model::{Alert, BarRow, BidEvent, LocationId, LocationName, MeterReading, Names, SeriesKey, Snapshot, T, Zones};
 use object_store::{ObjectStore, ObjectStoreExt};
 use operators::bars::{SavedMinute, open_from_ms};
 use operators::rules::SavedRule;
+use operators::settlement::{Priced, is_kept};
 
 use super::codec::{self, Wrong, parse};
 use super::manifest::{File, Kind, Manifest, checksum};
@@ -60,12 +61,21 @@ pub struct Recovered {
     pub(crate) announced: HashSet<LocationId>,
     pub(crate) minutes: Vec<SavedMinute>,
     pub(crate) bids: Vec<BidEvent>,
+    pub(crate) meters: Vec<MeterReading>,
     pub(crate) rules: Vec<SavedRule>,
-    /// Minute bars that operators look back at and whose records are gone.
+    /// Bars that operators look back at and whose records are gone: minutes, and five minutes for settlement.
     pub(crate) sealed_bars: Vec<BarRow>,
 }
 
 impl Recovered {
+    /// Hands over the state, once what settlement looks back at is taken from it.
+    pub(crate) fn take_snapshot(&mut self, operators: &operators::Config, zones: &Zones) -> Snapshot {
+        let (priced, t) = (Priced::new(zones), self.manifest.t);
+        let rows = self.snapshot.bars.values().map(|(_, row)| *row);
+        self.sealed_bars.extend(rows.filter(|row| priced.takes(row) && is_kept(operators, row.key.start_ms, t)));
+        std::mem::take(&mut self.snapshot)
+    }
+
     /// Rows read, for people.
     pub fn rows(&self) -> usize {
         self.manifest.files.iter().map(|file| file.rows).sum()
@@ -176,6 +186,7 @@ fn decode(kind: Kind, bytes: Bytes) -> Result<Rows, Wrong> {
 struct Gathered {
     minutes: BTreeMap<(SeriesKey, i64), SavedMinute>,
     bids: BTreeMap<String, BidEvent>,
+    meters: BTreeMap<(String, i64), MeterReading>,
     rules: BTreeMap<String, SavedRule>,
     alerts: Vec<Alert>,
     names: Vec<LocationName>,
@@ -188,6 +199,10 @@ impl Gathered {
             "bids" => {
                 let bid: BidEvent = parse(row)?;
                 self.bids.insert(bid.bid.clone(), bid);
+            }
+            "meters" => {
+                let reading: MeterReading = parse(row)?;
+                self.meters.insert((reading.asset.clone(), reading.start_ms), reading);
             }
             "rules" => {
                 let rule: SavedRule = parse(row)?;
@@ -233,7 +248,9 @@ pub(super) async fn load(
         }
     }
     drop(files);
-    let Gathered { minutes, bids, rules, alerts, names, latest } = gathered;
+    let Gathered { minutes, bids, mut meters, rules, alerts, names, latest } = gathered;
+    // Forgotten since they were saved: as records they would be refused, and once is enough.
+    meters.retain(|(_, start_ms), _| is_kept(operators, *start_ms, manifest.t));
     snapshot.load(manifest.t, latest, names, alerts.clone(), manifest.counts);
     let t_ms = i64::try_from(manifest.t).unwrap_or(i64::MAX);
     let horizon_ms = t_ms.saturating_sub(reach_ms(operators));
@@ -255,6 +272,7 @@ pub(super) async fn load(
         alerts,
         minutes: minutes.into_values().collect(),
         bids: bids.into_values().collect(),
+        meters: meters.into_values().collect(),
         rules: rules.into_values().collect(),
         sealed_bars,
         manifest,

@@ -158,6 +158,7 @@ impl Writer {
             }
             let mut texts = Texts::new();
             texts.add("bids", &shard.bids).map_err(|error| wrong("bids", error))?;
+            texts.add("meters", &shard.meters).map_err(|error| wrong("meters", error))?;
             texts.add("rules", &shard.rules).map_err(|error| wrong("rules", error))?;
             if texts.len() > 0 {
                 let rows = texts.len();

@@ -28,14 +28,14 @@ struct Command {
 }
 
 impl Embedded {
-    /// Starts a broker with the topics that the pipeline reads: one for each zone's ticks, bids, rules and notices.
+    /// Starts a broker with the topics that the pipeline reads: one for each zone's ticks, bids, meters, rules and notices.
     pub fn start(config: &Config, zones: &Zones) -> Result<Self, Error> {
         let broker = Self::empty()?;
         let prefix = &config.kafka.prefix;
         for zone in zones.iter() {
             broker.create_topic(&TopicKind::ticks_topic(prefix, &zone.code), config.embedded.partitions)?;
         }
-        for topic in ["bids", "rules", "notices"] {
+        for topic in ["bids", "meters", "rules", "notices"] {
             broker.create_topic(&format!("{prefix}.{topic}"), 1)?;
         }
         Ok(broker)

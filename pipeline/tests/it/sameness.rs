@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use model::time::DAY_MS;
 use model::wire::json::Timestamp;
-use model::wire::{WireBid, WireKind, WireStep};
+use model::wire::{WireBid, WireKind, WireMeter, WireStep};
 use model::{Batch, BidStatus, Market as Product, Side, Snapshot, Zones};
 use pipeline::Feed;
 use pipeline::{Clock, Replay};
@@ -29,6 +29,8 @@ pub(crate) fn fill(replay: &Replay, seed: u64, records: usize) {
 /// The same market, record by record, at any time.
 pub(crate) struct Market {
     rng: ChaCha8Rng,
+    /// Of meters, so that all else stays what it was.
+    meters: ChaCha8Rng,
     records: usize,
 }
 
@@ -37,7 +39,8 @@ impl Market {
     pub(crate) fn open(replay: &Replay, seed: u64, records: usize) -> Self {
         let rule = br#"{"rule":"spike","kind":"z_score","threshold_milli":2000,"window_bars":5,"severity":"warning"}"#;
         replay.append("optibid.rules", 0, START_MS, rule.to_vec()).unwrap();
-        Self { rng: ChaCha8Rng::seed_from_u64(seed), records }
+        let meters = ChaCha8Rng::seed_from_u64(seed ^ 0x3e7e5);
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), meters, records }
     }
 
     /// One record, published at `now`; now and then a bid besides.
@@ -46,6 +49,11 @@ impl Market {
             let partition = self.rng.random_range(0..2);
             let bid = serde_json::to_vec(&self.bid(now)).unwrap();
             replay.append("optibid.bids", partition, now, bid).unwrap();
+        }
+        if self.meters.random_bool(0.1) {
+            let partition = self.meters.random_range(0..2);
+            let reading = self.reading(now).to_json();
+            replay.append("optibid.meters", partition, now, reading).unwrap();
         }
         let rng = &mut self.rng;
         let zone = ZONES[rng.random_range(0..ZONES.len())];
@@ -60,6 +68,21 @@ impl Market {
             bytes.truncate(bytes.len() / 2);
         }
         replay.append(&topic(zone), rng.random_range(0..2), now, bytes).unwrap();
+    }
+
+    /// What a unit delivered in one of the last intervals, or a correction of it; now and then one that comes far too late.
+    fn reading(&mut self, now: i64) -> WireMeter {
+        const INTERVAL_MS: i64 = 300_000;
+        let dice = &mut self.meters;
+        let back = if dice.random_bool(0.02) { 40 * DAY_MS } else { dice.random_range(1..4) * INTERVAL_MS };
+        let start_ms = now / INTERVAL_MS * INTERVAL_MS - back / INTERVAL_MS * INTERVAL_MS;
+        let unit = format!("unit-{}", dice.random_range(0..4));
+        WireMeter {
+            revision: Some(dice.random_range(0..3)),
+            cancelled: dice.random_bool(0.05),
+            published: Some(Timestamp::Millis(now)),
+            ..WireMeter::new(&unit, start_ms, INTERVAL_MS as u32, f64::from(dice.random_range(-50..150)) / 4.0)
+        }
     }
 
     /// A bid, new or amended or no more: for tomorrow's hours in two zones that are coupled, or for a real-time interval whose
@@ -105,7 +128,7 @@ impl Market {
             revision: rng.random_range(0..6),
             status: statuses[rng.random_range(0..4)],
             organisation: "acme".into(),
-            asset: None,
+            asset: (number % 3 == 2).then(|| format!("unit-{}", number % 4)),
             market_zone: zone.into(),
             location: None,
             market,
@@ -156,6 +179,9 @@ async fn one_two_and_four_workers_agree() {
         );
         let is_traded = |row: &&(model::T, model::Clearing)| row.1.price_micros.is_some() && row.1.balanced();
         assert!(snapshot.clearing.values().filter(is_traded).count() > 2);
+        let is_settled = |row: &&(model::T, model::Settlement)| row.1.imbalance_micros.is_some();
+        assert!(snapshot.settlement.values().filter(is_settled).count() > 2 && !snapshot.pnl.is_empty());
+        assert!(batches.iter().flat_map(|batch| &batch.dead_letters).any(|letter| letter.topic.ends_with(".meters")));
         assert_eq!(batches.iter().map(|batch| batch.notices.len()).sum::<usize>(), 1);
         for workers in [2, 4] {
             let (others, other) = run(workers, seed).await;
@@ -170,6 +196,7 @@ async fn one_two_and_four_workers_agree() {
                 assert_eq!(batch, &theirs[t], "seed {seed}, {workers} workers, T {t}");
             }
             assert_eq!((&snapshot.clearing, &snapshot.awards), (&other.clearing, &other.awards));
+            assert_eq!((&snapshot.settlement, &snapshot.pnl), (&other.settlement, &other.pnl));
             assert_eq!((&snapshot.bars, &snapshot.kpis, &snapshot.alerts), (&other.bars, &other.kpis, &other.alerts));
             assert_eq!(
                 (&snapshot.rules, &snapshot.latest, snapshot.counts),
