@@ -37,6 +37,12 @@ pub(crate) fn batches(state: &Snapshot) -> Vec<Arc<Batch>> {
     for (t, row) in state.awards.values() {
         at(*t, &mut |batch| batch.awards.push(Change::Put(row.clone())));
     }
+    for (t, row) in state.settlement.values() {
+        at(*t, &mut |batch| batch.settlement.push(Change::Put(row.clone())));
+    }
+    for (t, row) in state.pnl.values() {
+        at(*t, &mut |batch| batch.pnl.push(Change::Put(row.clone())));
+    }
     for (t, row) in state.rules.values() {
         at(*t, &mut |batch| batch.rules.push(Change::Put(row.clone())));
     }

@@ -1,17 +1,20 @@
 //! Messages of the changelog back into what they say: the other direction of [`super::encode`]. Pure.
 
 use model::clearing::{AwardKey, ClearingKey};
+use model::settlement::{PnlKey, SettlementKey};
 use model::table::Table;
 use model::time::Granularity;
 use model::{
     Alert, Award, BarKey, BarRow, Clearing, Correlation, DeadLetter, Kpi, LiveBid, LocationId, LocationName, Market,
-    Names, Notice, Rule, SeriesKey, TickRow,
+    Names, Notice, Pnl, Rule, SeriesKey, Settlement, TickRow,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::encode::{Name, Ticks};
-use super::lines::{AlertLine, AwardLine, BarLine, BidLine, ClearingLine, CorrelationLine, KpiLine, LetterLine};
+use super::lines::{
+    AlertLine, AwardLine, BarLine, BidLine, ClearingLine, CorrelationLine, KpiLine, LetterLine, PnlLine, SettlementLine,
+};
 use super::topics::Kind;
 use crate::Error;
 
@@ -26,6 +29,8 @@ pub(super) enum Said {
     Bid(String, Option<Box<LiveBid>>),
     Clearing(ClearingKey, Option<Box<Clearing>>),
     Award(AwardKey, Option<Box<Award>>),
+    Settlement(SettlementKey, Option<Box<Settlement>>),
+    Pnl(PnlKey, Option<Box<Pnl>>),
     Rule(String, Option<Box<Rule>>),
     Ticks(Vec<TickRow>),
     Notice(Box<Notice>),
@@ -71,6 +76,14 @@ fn row(names: &Names, kind: Kind, key: &str, value: &[u8]) -> Option<Said> {
         Kind::Table(Table::Awards) => {
             let row = line::<AwardLine<'_>>(value)?.row(names)?;
             Said::Award(row.key(), Some(Box::new(row)))
+        }
+        Kind::Table(Table::Settlement) => {
+            let row = line::<SettlementLine<'_>>(value)?.row(names)?;
+            Said::Settlement(row.key(), Some(Box::new(row)))
+        }
+        Kind::Table(Table::Pnl) => {
+            let row = line::<PnlLine<'_>>(value)?.row()?;
+            Said::Pnl(row.key(), Some(Box::new(row)))
         }
         Kind::Table(Table::Anomalies) | Kind::Withdrawn => {
             Said::Alert(Box::new(line::<AlertLine<'_>>(value)?.row(names)?))
@@ -118,10 +131,29 @@ fn gone(kind: Kind, key: &str) -> Option<Said> {
             let (bid, start) = key.rsplit_once('|')?;
             Said::Award((bid.to_owned(), start.parse().ok()?), None)
         }
+        Kind::Table(Table::Settlement) => Said::Settlement(settlement_key(key)?, None),
+        Kind::Table(Table::Pnl) => Said::Pnl(pnl_key(key)?, None),
         Kind::Rules => Said::Rule(key.to_owned(), None),
         Kind::Table(Table::Anomalies) | Kind::Withdrawn => Said::Nothing,
         _ => return None,
     })
+}
+
+/// The columns of an escaped key.
+fn columns<const N: usize>(key: &str) -> Option<[String; N]> {
+    let columns: Vec<String> = key.split('|').map(|text| text.replace("%7C", "|").replace("%25", "%")).collect();
+    columns.try_into().ok()
+}
+
+fn settlement_key(key: &str) -> Option<SettlementKey> {
+    let [organisation, asset, bid, zone, location, market, start, duration] = columns(key)?;
+    let series = SeriesKey { location: LocationId::new(&zone, &location), market: Market::parse(&market)? };
+    Some((organisation, asset, bid, series, start.parse().ok()?, duration.parse().ok()?))
+}
+
+fn pnl_key(key: &str) -> Option<PnlKey> {
+    let [organisation, asset, zone, start] = columns(key)?;
+    Some((organisation, asset, LocationId::new(&zone, &zone), start.parse().ok()?))
 }
 
 /// A bar's key as its message has it: `zone|location|market|granularity|start`.

@@ -3,6 +3,7 @@
 //! | topic (under the prefix) | key | value |
 //! |---|---|---|
 //! | `changelog.bars`, `.kpis`, `.anomalies`, `.correlations`, `.bids`, `.clearing`, `.awards` | key columns joined by `\|` | JSON row; nothing for a removal |
+//! | `changelog.settlement`, `.pnl` | the same, `%` and `\|` within a column as `%25` and `%7C` | the same |
 //! | `changelog.withdrawn` | id | JSON row of an alert, as of `anomalies`, that was withdrawn |
 //! | `changelog.names` | location id, hexadecimal | `{"zone":…,"location":…}` |
 //! | `changelog.rules` | rule | JSON rule; nothing for one that is no more |
@@ -18,7 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
-use model::table;
+use model::table::{self, Table};
 use model::{Alert, AlertState, Batch, Notice, T, TickRow};
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +67,7 @@ pub(super) fn messages(context: &Context, batches: &[Arc<Batch>]) -> Result<Vec<
             let (t, removed) = version(&rows, row)?;
             messages.push(Message {
                 kind: Kind::Table(table),
-                key: key(&rows, table.key(), row)?,
+                key: key(&rows, table, row)?,
                 value: (!removed).then_some(json),
                 headers: vec![("t", t.to_string())],
             });
@@ -185,13 +186,16 @@ fn dead_letters(batch: &Batch, messages: &mut Vec<Message>) -> Result<(), Error>
     Ok(())
 }
 
-fn key(rows: &RecordBatch, columns: &[&str], row: usize) -> Result<String, Error> {
+fn key(rows: &RecordBatch, table: Table, row: usize) -> Result<String, Error> {
+    // With two names of senders' choice side by side only this tells where one ends.
+    let escapes = matches!(table, Table::Settlement | Table::Pnl);
     let mut key = String::new();
-    for (index, name) in columns.iter().enumerate() {
+    for (index, name) in table.key().iter().enumerate() {
         if index > 0 {
             key.push('|');
         }
         match cell(rows, name, row)? {
+            Cell::Text(text) if escapes => key.push_str(&text.replace('%', "%25").replace('|', "%7C")),
             Cell::Text(text) => key.push_str(text),
             Cell::Int(number) | Cell::Time(number) => key.push_str(&number.to_string()),
             other => return Err(Error::Schema(format!("{name} = {other:?} cannot be part of a key"))),

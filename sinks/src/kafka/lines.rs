@@ -11,7 +11,7 @@ use model::time::{Granularity, parse_instant};
 use model::wire::{self, WireKind, WireStep};
 use model::{
     Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, BidEvent, Clearing, Correlation, DeadLetter,
-    Kpi, LiveBid, LocationId, Market, Names, PartitionId, SeriesKey, Severity, T,
+    Kpi, LiveBid, LocationId, Market, Names, PartitionId, Pnl, SeriesKey, Settlement, Severity, T,
 };
 use serde::Deserialize;
 
@@ -334,6 +334,91 @@ impl AwardLine<'_> {
             side: self.side,
             power_kw: scaled(self.power_mw, 1_000),
             price_micros: micros(self.price),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct SettlementLine<'a> {
+    #[serde(borrow)]
+    organisation: Cow<'a, str>,
+    #[serde(borrow)]
+    asset: Cow<'a, str>,
+    #[serde(borrow)]
+    bid: Cow<'a, str>,
+    #[serde(borrow)]
+    zone: Cow<'a, str>,
+    #[serde(borrow)]
+    location: Cow<'a, str>,
+    market: &'a str,
+    start_time: &'a str,
+    duration_ms: u32,
+    day_time: &'a str,
+    scheduled_mw: f64,
+    day_ahead: f64,
+    metered_mw: Option<f64>,
+    imbalance_mw: Option<f64>,
+    real_time_price: Option<f64>,
+    imbalance: Option<f64>,
+    penalty: Option<f64>,
+    total: Option<f64>,
+}
+
+impl SettlementLine<'_> {
+    pub(super) fn row(&self, names: &Names) -> Option<Settlement> {
+        let kw = |mw| scaled(mw, 1_000);
+        Some(Settlement {
+            organisation: self.organisation.clone().into_owned(),
+            asset: self.asset.clone().into_owned(),
+            bid: self.bid.clone().into_owned(),
+            series: series(names, &self.zone, &self.location, self.market)?,
+            start_ms: parse_instant(self.start_time)?,
+            duration_ms: self.duration_ms,
+            day_ms: parse_instant(self.day_time)?,
+            scheduled_kw: kw(self.scheduled_mw),
+            day_ahead_micros: micros(self.day_ahead),
+            metered_kw: self.metered_mw.map(kw),
+            imbalance_kw: self.imbalance_mw.map(kw),
+            real_time_price_micros: self.real_time_price.map(micros),
+            imbalance_micros: self.imbalance.map(micros),
+            penalty_micros: self.penalty.map(micros),
+            total_micros: self.total.map(micros),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct PnlLine<'a> {
+    #[serde(borrow)]
+    organisation: Cow<'a, str>,
+    #[serde(borrow)]
+    asset: Cow<'a, str>,
+    #[serde(borrow)]
+    zone: Cow<'a, str>,
+    start_time: &'a str,
+    end_time: &'a str,
+    day_ahead: f64,
+    imbalance: f64,
+    penalty: f64,
+    total: f64,
+    intervals: i64,
+    open_intervals: i64,
+}
+
+impl PnlLine<'_> {
+    pub(super) fn row(&self) -> Option<Pnl> {
+        Some(Pnl {
+            organisation: self.organisation.clone().into_owned(),
+            asset: self.asset.clone().into_owned(),
+            zone: LocationId::new(&self.zone, &self.zone),
+            day_ms: parse_instant(self.start_time)?,
+            day_end_ms: parse_instant(self.end_time)?,
+            day_ahead_micros: micros(self.day_ahead),
+            imbalance_micros: micros(self.imbalance),
+            penalty_micros: micros(self.penalty),
+            total_micros: micros(self.total),
+            intervals: self.intervals,
+            open_intervals: self.open_intervals,
         })
     }
 }

@@ -41,8 +41,17 @@ pub(super) enum Kind {
 }
 
 /// Tables with a changelog.
-pub(super) const TABLES: [Table; 7] =
-    [Table::Bars, Table::Kpis, Table::Anomalies, Table::Correlations, Table::Bids, Table::Clearing, Table::Awards];
+pub(super) const TABLES: [Table; 9] = [
+    Table::Bars,
+    Table::Kpis,
+    Table::Anomalies,
+    Table::Correlations,
+    Table::Bids,
+    Table::Clearing,
+    Table::Awards,
+    Table::Settlement,
+    Table::Pnl,
+];
 
 impl Kind {
     /// Every kind.

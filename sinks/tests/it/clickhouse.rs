@@ -7,11 +7,12 @@ use sinks::clickhouse::{ClickHouse, Config};
 use crate::run::{self, Run};
 use crate::{oracle, server};
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../../sql/schemas/clickhouse/0001_tables.sql"),
     include_str!("../../../sql/schemas/clickhouse/0002_rollups.sql"),
     include_str!("../../../sql/schemas/clickhouse/0003_progress.sql"),
     include_str!("../../../sql/schemas/clickhouse/0004_clearing.sql"),
+    include_str!("../../../sql/schemas/clickhouse/0005_settlement.sql"),
 ];
 
 /// A database of the test's own, without tables.
@@ -78,6 +79,15 @@ pub(crate) async fn assert_stands(client: &Client, run: &Run) {
         "SELECT concatWithSeparator('|', bid, {ms}(start_time), {ms}(t), ifNull(asset, ''), side, power_mw, price) FROM awards FINAL"
     );
     oracle::assert_same("awards", &lines(client, &awards).await, &run.awards());
+    let settlement = format!(
+        "SELECT concatWithSeparator('|', organisation, asset, bid, zone, location, market, {ms}(start_time), {ms}(t), day_ahead, \
+         ifNull(toString(metered_mw), ''), ifNull(toString(imbalance), ''), ifNull(toString(total), '')) FROM settlement FINAL"
+    );
+    oracle::assert_same("settlement", &lines(client, &settlement).await, &run.settlement());
+    let pnl = format!(
+        "SELECT concatWithSeparator('|', organisation, asset, zone, {ms}(start_time), {ms}(t), total, open_intervals) FROM pnl FINAL"
+    );
+    oracle::assert_same("pnl", &lines(client, &pnl).await, &run.pnl());
     assert_views(client, run).await;
 }
 

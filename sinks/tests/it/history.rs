@@ -94,6 +94,23 @@ pub(crate) fn assert_stands(root: &Path, run: &Run) {
     ];
     same(Table::Clearing, &clearing, run.clearing());
     same(Table::Awards, &["bid", "start_time", "t", "asset", "side", "power_mw", "price"], run.awards());
+    let settlement = [
+        "organisation",
+        "asset",
+        "bid",
+        "zone",
+        "location",
+        "market",
+        "start_time",
+        "t",
+        "day_ahead",
+        "metered_mw",
+        "imbalance",
+        "total",
+    ];
+    same(Table::Settlement, &settlement, run.settlement());
+    let pnl = ["organisation", "asset", "zone", "start_time", "t", "total", "open_intervals"];
+    same(Table::Pnl, &pnl, run.pnl());
 }
 
 pub(crate) fn assert_holds(root: &Path, run: &Run) {

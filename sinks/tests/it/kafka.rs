@@ -81,6 +81,8 @@ fn topics(prefix: &str) -> Vec<String> {
         "bids",
         "clearing",
         "awards",
+        "settlement",
+        "pnl",
         "names",
         "rules",
         "withdrawn",

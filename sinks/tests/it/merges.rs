@@ -16,7 +16,7 @@ use sinks::clickhouse::ClickHouse;
 use crate::clickhouse::{assert_passed, assert_stands, assert_views, database, lines, migrate};
 use crate::run::{self, Run};
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "ticks",
     "bars",
     "kpis",
@@ -25,6 +25,8 @@ const TABLES: [&str; 14] = [
     "bids",
     "clearing",
     "awards",
+    "settlement",
+    "pnl",
     "notices",
     "dead_letters",
     "progress",

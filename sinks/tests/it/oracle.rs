@@ -7,7 +7,8 @@ use std::sync::Arc;
 use model::money::{price, volume_mwh};
 use model::snapshot::Limits;
 use model::{
-    Alert, AlertState, Award, BarRow, Change, Clearing, Correlation, Granularity, Kpi, LiveBid, SeriesKey, Snapshot,
+    Alert, AlertState, Award, BarRow, Change, Clearing, Correlation, Granularity, Kpi, LiveBid, Pnl, SeriesKey,
+    Settlement, Snapshot,
 };
 
 use crate::run::Run;
@@ -116,6 +117,29 @@ impl Run {
             let (power, price) = (volume_mwh(row.power_kw), price(row.price_micros));
             let asset = row.asset.as_deref().unwrap_or("");
             format!("{}|{}|{t}|{asset}|{}|{power}|{price}", row.bid, row.start_ms, row.side.as_str())
+        };
+        rows.iter().map(line).collect()
+    }
+
+    pub(crate) fn settlement(&self) -> Lines {
+        let rows = standing(self, |batch| &batch.settlement, Settlement::key);
+        let line = |(t, row): &(u64, Settlement)| {
+            let Settlement { organisation, asset, bid, start_ms, .. } = row;
+            let metered = text(row.metered_kw.map(volume_mwh));
+            let (amount, total) = (text(row.imbalance_micros.map(price)), text(row.total_micros.map(price)));
+            let place = self.place(row.series);
+            let day_ahead = price(row.day_ahead_micros);
+            format!("{organisation}|{asset}|{bid}|{place}|{start_ms}|{t}|{day_ahead}|{metered}|{amount}|{total}")
+        };
+        rows.iter().map(line).collect()
+    }
+
+    pub(crate) fn pnl(&self) -> Lines {
+        let rows = standing(self, |batch| &batch.pnl, Pnl::key);
+        let line = |(t, row): &(u64, Pnl)| {
+            let zone = &self.context.zones.of(row.zone).unwrap().code;
+            let Pnl { organisation, asset, day_ms, open_intervals, .. } = row;
+            format!("{organisation}|{asset}|{zone}|{day_ms}|{t}|{}|{open_intervals}", price(row.total_micros))
         };
         rows.iter().map(line).collect()
     }

@@ -51,6 +51,8 @@ fn as_told(run: &Run, held: usize) -> Run {
         batch.bids.retain(|change| state.bids.get(&change.row().bid).is_some_and(|(at, _)| *at == t));
         batch.clearing.retain(|change| state.clearing.get(&change.row().key()).is_some_and(|(at, _)| *at == t));
         batch.awards.retain(|change| state.awards.get(&change.row().key()).is_some_and(|(at, _)| *at == t));
+        batch.settlement.retain(|change| state.settlement.get(&change.row().key()).is_some_and(|(at, _)| *at == t));
+        batch.pnl.retain(|change| state.pnl.get(&change.row().key()).is_some_and(|(at, _)| *at == t));
         batch.alerts.retain(|alert| state.alerts[&alert.anomaly.id] == *alert);
         Arc::new(batch)
     };

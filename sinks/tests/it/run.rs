@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use model::batch::Counts;
 use model::bid::{BidKind, BidStatus, Side, Step};
+use model::settlement::{PnlKey, SettlementKey};
 use model::{
     Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, Change, Clearing, Correlation,
-    DeadLetter, Disposition, Granularity, Kpi, LiveBid, Market, Names, Notice, Reason, Rule, SeriesKey, Severity, Tick,
-    TickExtra, TickRow, Zones,
+    DeadLetter, Disposition, Granularity, Kpi, LiveBid, Market, Names, Notice, Pnl, Reason, Rule, SeriesKey,
+    Settlement, Severity, Tick, TickExtra, TickRow, Zones,
 };
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -26,6 +27,8 @@ pub(crate) struct Run {
 
 struct Maker {
     rng: ChaCha8Rng,
+    /// Of settlement and P&L, so that the other rows stay what they were.
+    other: ChaCha8Rng,
     names: Arc<Names>,
     zones: Zones,
     series: Vec<SeriesKey>,
@@ -35,6 +38,8 @@ struct Maker {
     bids: BTreeMap<String, LiveBid>,
     clearing: BTreeMap<(SeriesKey, i64), Clearing>,
     awards: BTreeMap<(String, i64), Award>,
+    settlement: BTreeMap<SettlementKey, Settlement>,
+    pnl: BTreeMap<PnlKey, Pnl>,
     alerts: BTreeMap<u64, Alert>,
     offset: i64,
 }
@@ -52,6 +57,7 @@ pub(crate) fn random(seed: u64, count: usize) -> Run {
     names.partition("optibid.ticks.pjm", 3).unwrap();
     let mut maker = Maker {
         rng: ChaCha8Rng::seed_from_u64(seed),
+        other: ChaCha8Rng::seed_from_u64(seed ^ 0x5e77),
         names: Arc::clone(&names),
         zones: zones.clone(),
         series,
@@ -61,6 +67,8 @@ pub(crate) fn random(seed: u64, count: usize) -> Run {
         bids: BTreeMap::new(),
         clearing: BTreeMap::new(),
         awards: BTreeMap::new(),
+        settlement: BTreeMap::new(),
+        pnl: BTreeMap::new(),
         alerts: BTreeMap::new(),
         offset: 0,
     };
@@ -91,6 +99,8 @@ impl Maker {
             bids: self.bids(),
             clearing: self.clearing(),
             awards: self.awards(),
+            settlement: self.settlement(),
+            pnl: self.pnl(),
             rules: self.rules(),
             notices: self.notices(t),
             dead_letters: self.dead_letters(),
@@ -150,6 +160,67 @@ impl Maker {
             changes.insert(row.key(), if gone { Change::Remove(row) } else { Change::Put(row) });
         }
         settle(&mut self.awards, &changes);
+        changes.into_values().collect()
+    }
+
+    /// Settlement that comes, changes and goes; some of it is not known.
+    fn settlement(&mut self) -> Vec<Change<Settlement>> {
+        std::mem::swap(&mut self.rng, &mut self.other);
+        let mut changes = BTreeMap::new();
+        for _ in 0..self.rng.random_range(0..3) {
+            let number = self.rng.random_range(0..4);
+            let price = self.rng.random_bool(0.7).then(|| self.price());
+            let metered_kw = self.rng.random_bool(0.7).then(|| self.rng.random_range(-900..9_000));
+            let start_ms = START_MS + self.rng.random_range(0..6) * 3_600_000;
+            let row = Settlement {
+                organisation: format!("Acme|{}", number % 2),
+                asset: if number == 0 { String::new() } else { format!("50%|unit-{number}") },
+                bid: if number == 0 { "bid|0".to_owned() } else { String::new() },
+                series: self.series[1],
+                start_ms,
+                duration_ms: 3_600_000,
+                day_ms: start_ms / 86_400_000 * 86_400_000,
+                scheduled_kw: self.rng.random_range(-9_000..9_000),
+                day_ahead_micros: self.price(),
+                metered_kw,
+                imbalance_kw: metered_kw.map(|kw| kw - 7),
+                real_time_price_micros: price,
+                imbalance_micros: price.zip(metered_kw).map(|(price, kw)| price - kw),
+                penalty_micros: price.zip(metered_kw).map(|_| 0),
+                total_micros: price.zip(metered_kw).map(|(price, kw)| price + kw),
+            };
+            let gone = self.settlement.contains_key(&row.key()) && self.rng.random_bool(0.2);
+            changes.insert(row.key(), if gone { Change::Remove(row) } else { Change::Put(row) });
+        }
+        std::mem::swap(&mut self.rng, &mut self.other);
+        settle(&mut self.settlement, &changes);
+        changes.into_values().collect()
+    }
+
+    fn pnl(&mut self) -> Vec<Change<Pnl>> {
+        std::mem::swap(&mut self.rng, &mut self.other);
+        let mut changes = BTreeMap::new();
+        for _ in 0..self.rng.random_range(0..2) {
+            let number = self.rng.random_range(0..4);
+            let day_ms = (START_MS / 86_400_000 + self.rng.random_range(0..2)) * 86_400_000;
+            let row = Pnl {
+                organisation: "Acme|0".to_owned(),
+                asset: if number == 0 { String::new() } else { format!("unit-{number}") },
+                zone: self.zones.get(["PJM", "NYISO"][number % 2]).unwrap().index(),
+                day_ms,
+                day_end_ms: day_ms + 86_400_000,
+                day_ahead_micros: self.price(),
+                imbalance_micros: self.price(),
+                penalty_micros: 0,
+                total_micros: self.price(),
+                intervals: 24,
+                open_intervals: self.rng.random_range(0..24),
+            };
+            let gone = self.pnl.contains_key(&row.key()) && self.rng.random_bool(0.2);
+            changes.insert(row.key(), if gone { Change::Remove(row) } else { Change::Put(row) });
+        }
+        std::mem::swap(&mut self.rng, &mut self.other);
+        settle(&mut self.pnl, &changes);
         changes.into_values().collect()
     }
 

@@ -16,7 +16,9 @@ mod correlations;
 mod kpis;
 mod merit_order;
 mod notices;
+mod pnl;
 mod rules;
+mod settlement;
 pub(crate) mod snapshot_table;
 mod system_state;
 mod ticks;
@@ -99,7 +101,7 @@ impl LiveCache {
     }
 }
 
-const VERSIONED: [&Definition; 9] = [
+const VERSIONED: [&Definition; 11] = [
     &ticks::TABLE,
     &bars::TABLE,
     &kpis::TABLE,
@@ -109,6 +111,8 @@ const VERSIONED: [&Definition; 9] = [
     &bid_versions::TABLE,
     &clearing::TABLE,
     &awards::TABLE,
+    &settlement::TABLE,
+    &pnl::TABLE,
 ];
 const SNAPSHOT: [&snapshot_table::Definition; 5] =
     [&zones::TABLE, &rules::TABLE, &notices::TABLE, &merit_order::TABLE, &system_state::TABLE];

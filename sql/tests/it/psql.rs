@@ -37,6 +37,8 @@ async fn describes_lists_and_queries() {
             "correlations",
             "kpis",
             "merit_order",
+            "pnl",
+            "settlement",
             "system_state",
             "ticks",
             "zones",

@@ -14,7 +14,8 @@ use model::table::{self, Context, Table};
 use model::time::{DAY_MS, Granularity, HOUR_MS, MINUTE_MS, T, parse_instant};
 use model::{
     Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, BidEvent, Change, Clearing,
-    Correlation, Disposition, Kpi, Market, Names, Notice, Rule, SeriesKey, Severity, Snapshot, Tick, TickRow, Zones,
+    Correlation, Disposition, Kpi, Market, Names, Notice, Pnl, Rule, SeriesKey, Settlement, Severity, Snapshot, Tick,
+    TickRow, Zones,
 };
 use sql::{Config, Engine, HistoryConfig, Metrics};
 
@@ -174,6 +175,8 @@ pub(crate) fn snapshot(names: &Names) -> Snapshot {
         bids: bids.into_iter().map(Change::Put).collect(),
         clearing: clearing.into_iter().map(Change::Put).collect(),
         awards: awards.into_iter().map(Change::Put).collect(),
+        settlement: settled(names).into_iter().map(Change::Put).collect(),
+        pnl: vec![Change::Put(day(names))],
         rules: vec![Change::Put(rule())],
         notices: vec![Notice {
             id: "n1".into(),
@@ -280,6 +283,53 @@ fn cleared(bids: &[BidEvent], now: T) -> (Vec<Clearing>, Vec<Award>) {
     rows.sort_by_key(Clearing::key);
     awards.sort_by_key(Award::key);
     (rows, awards)
+}
+
+/// One interval that is settled, and one that is open.
+fn settled(names: &Names) -> Vec<Settlement> {
+    let known = Settlement {
+        organisation: "Acme".into(),
+        asset: "wind-1".into(),
+        bid: String::new(),
+        series: SeriesKey { location: names.location("MIBEL-ES", "MIBEL-ES").0, market: Market::DayAheadHourly },
+        start_ms: ms("2026-03-10T10:00:00Z"),
+        duration_ms: 3_600_000,
+        day_ms: ms("2026-03-09T23:00:00Z"),
+        scheduled_kw: 50_000,
+        day_ahead_micros: 2_100_000_000,
+        metered_kw: Some(42_000),
+        imbalance_kw: Some(-8_000),
+        real_time_price_micros: Some(60_000_000),
+        imbalance_micros: Some(-480_000_000),
+        penalty_micros: Some(36_000_000),
+        total_micros: Some(1_584_000_000),
+    };
+    let open = Settlement {
+        start_ms: ms("2026-03-10T11:00:00Z"),
+        metered_kw: None,
+        imbalance_kw: None,
+        imbalance_micros: None,
+        penalty_micros: None,
+        total_micros: None,
+        ..known.clone()
+    };
+    vec![known, open]
+}
+
+fn day(names: &Names) -> Pnl {
+    Pnl {
+        organisation: "Acme".into(),
+        asset: "wind-1".into(),
+        zone: names.location("MIBEL-ES", "MIBEL-ES").0,
+        day_ms: ms("2026-03-09T23:00:00Z"),
+        day_end_ms: ms("2026-03-10T23:00:00Z"),
+        day_ahead_micros: 4_200_000_000,
+        imbalance_micros: -480_000_000,
+        penalty_micros: 36_000_000,
+        total_micros: 3_684_000_000,
+        intervals: 2,
+        open_intervals: 1,
+    }
 }
 
 fn rule() -> Rule {

@@ -171,6 +171,51 @@ fn award(series: SeriesKey) -> impl Strategy<Value = Award> {
     )
 }
 
+fn settlement(series: SeriesKey) -> impl Strategy<Value = Settlement> {
+    let maybe = || prop::option::of(PRICE);
+    let names = (".{1,12}", ".{0,9}", ".{0,9}");
+    (names, TIME, prop::array::uniform3(PRICE), prop::array::uniform4(maybe()), prop::option::of(VOLUME)).prop_map(
+        move |((organisation, asset, bid), start_ms, amounts, maybe, metered_kw)| Settlement {
+            organisation,
+            asset,
+            bid,
+            series,
+            start_ms,
+            duration_ms: 900_000,
+            day_ms: start_ms - 7_000,
+            scheduled_kw: amounts[0] / 1_000,
+            day_ahead_micros: amounts[1],
+            metered_kw,
+            imbalance_kw: metered_kw.map(|kw| -kw),
+            real_time_price_micros: maybe[0],
+            imbalance_micros: maybe[1],
+            penalty_micros: maybe[2],
+            total_micros: maybe[3],
+        },
+    )
+}
+
+fn pnl(series: SeriesKey) -> impl Strategy<Value = Pnl> {
+    // By zone: as a row of a zone's own index has it.
+    let zones = Zones::built_in();
+    let zone = zones.of(series.location).map_or(series.location, |zone| zone.index());
+    (".{1,12}", ".{0,9}", TIME, prop::array::uniform4(PRICE), any::<[i64; 2]>()).prop_map(
+        move |(organisation, asset, day_ms, amounts, [intervals, open_intervals])| Pnl {
+            organisation,
+            asset,
+            zone,
+            day_ms,
+            day_end_ms: day_ms + 86_400_000,
+            day_ahead_micros: amounts[0],
+            imbalance_micros: amounts[1],
+            penalty_micros: amounts[2],
+            total_micros: amounts[3],
+            intervals,
+            open_intervals,
+        },
+    )
+}
+
 fn tick(series: SeriesKey, partition: PartitionId) -> impl Strategy<Value = TickRow> {
     (PRICE, VOLUME, any::<u64>(), TIME, any::<i64>(), prop::option::of(".{1,9}")).prop_map(
         move |(price_micros, volume_kwh, id, event_ms, offset, text)| TickRow {
@@ -203,9 +248,9 @@ fn batch() -> impl Strategy<Value = (Context, Batch)> {
         let key = BarKey { series, granularity: Granularity::M15, start_ms: 1_763_459_100_000 };
         let pair = Correlation { a: series, b: series, window_min: 60, lag_min: 5, n: 42, r_nano: r };
         let context = Context { names, zones: Zones::built_in() };
-        let market_rows = (bid(series), clearing(series), award(series));
+        let market_rows = (bid(series), clearing(series), award(series), settlement(series), pnl(series));
         let rows = (bar(), kpi(series), alert(series), market_rows, tick(series, partition));
-        rows.prop_map(move |(bar, kpi, alert, (bid, clearing, award), tick)| {
+        rows.prop_map(move |(bar, kpi, alert, (bid, clearing, award, settlement, pnl), tick)| {
             let batch = Batch {
                 t: T,
                 names: name.iter().cloned().collect(),
@@ -217,6 +262,8 @@ fn batch() -> impl Strategy<Value = (Context, Batch)> {
                 bids: vec![Change::Put(bid)],
                 clearing: vec![Change::Put(clearing)],
                 awards: vec![Change::Put(award)],
+                settlement: vec![Change::Put(settlement)],
+                pnl: vec![Change::Put(pnl)],
                 ..Batch::default()
             };
             (context.clone(), batch)
@@ -239,6 +286,8 @@ fn removed(mut batch: Batch) -> Batch {
     batch.bids = batch.bids.iter().map(|change| Change::Remove(change.row().clone())).collect();
     batch.clearing = batch.clearing.iter().map(|change| Change::Remove(change.row().clone())).collect();
     batch.awards = batch.awards.iter().map(|change| Change::Remove(change.row().clone())).collect();
+    batch.settlement = batch.settlement.iter().map(|change| Change::Remove(change.row().clone())).collect();
+    batch.pnl = batch.pnl.iter().map(|change| Change::Remove(change.row().clone())).collect();
     Batch { names: Vec::new(), alerts: Vec::new(), ticks: Arc::new([]), ..batch }
 }
 
@@ -248,6 +297,7 @@ proptest! {
         let (bar, kpi) = (*batch.bars[0].row(), *batch.kpis[0].row());
         let (pair, bid) = (*batch.correlations[0].row(), batch.bids[0].row().clone());
         let (clearing, award) = (batch.clearing[0].row().clone(), batch.awards[0].row().clone());
+        let (settlement, pnl) = (batch.settlement[0].row().clone(), batch.pnl[0].row().clone());
         let mut expected = vec![
             Said::Name(batch.names[0].clone()),
             Said::Bar(bar.key, Some(Box::new(bar))),
@@ -257,6 +307,8 @@ proptest! {
             Said::Bid(bid.bid.clone(), Some(Box::new(bid.clone()))),
             Said::Clearing(clearing.key(), Some(Box::new(clearing.clone()))),
             Said::Award(award.key(), Some(Box::new(award.clone()))),
+            Said::Settlement(settlement.key(), Some(Box::new(settlement.clone()))),
+            Said::Pnl(pnl.key(), Some(Box::new(pnl.clone()))),
             Said::Ticks(batch.ticks.to_vec()),
         ];
         let found = said(&context, &batch);
@@ -272,6 +324,8 @@ proptest! {
             Said::Bid(bid.bid.clone(), None),
             Said::Clearing(clearing.key(), None),
             Said::Award(award.key(), None),
+            Said::Settlement(settlement.key(), None),
+            Said::Pnl(pnl.key(), None),
         ];
         prop_assert_eq!(said(&context, &removed(batch)), gone);
     }
