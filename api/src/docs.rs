@@ -13,7 +13,8 @@ use warp::{Filter, Reply};
 use crate::error::{Error, ErrorBody};
 use crate::params::{Params, raw_query};
 use crate::rest::{
-    Answer, Routes, analytics, answer, auctions, bids, broadcast, explain, json, market, simulate, sockets, sql, system,
+    Answer, Routes, analytics, answer, auctions, bids, broadcast, explain, json, market, settlement, simulate, sockets,
+    sql, system,
 };
 
 /// Where the document is.
@@ -33,7 +34,7 @@ const DOCUMENT: &str = "/api/openapi.json";
         bids::write::create_bid, bids::write::amend_bid, bids::write::withdraw_bid,
         bids::read::list_bids, bids::read::bid, bids::read::bid_events,
         auctions::book::auction_book, auctions::merit_order::merit_order, auctions::clearing::clearing,
-        auctions::what_if::what_if, auctions::awards::awards,
+        auctions::what_if::what_if, auctions::awards::awards, settlement::settlement,
         analytics::market::market_analytics, analytics::anomalies::anomaly_detection,
         analytics::cross::cross_market_analysis, analytics::kpis::real_time_kpis,
         explain::explain_bar, sql::query,
@@ -45,6 +46,7 @@ const DOCUMENT: &str = "/api/openapi.json";
         (name = "market", description = "The market as it is"),
         (name = "bids", description = "Bids: enter, amend, withdraw, look up"),
         (name = "auctions", description = "Books, merit orders, clearing and awards by delivery interval"),
+        (name = "settlement", description = "What deliveries come to, with profit and loss"),
         (name = "analytics", description = "What follows from it"),
         (name = "explain", description = "Where a number comes from"),
         (name = "sql", description = "Ask anything"),

@@ -12,20 +12,20 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use crate::error::Error;
-use crate::rest::{Shared, analytics, auctions, bids, explain, market, simulate, sockets, sql, system};
+use crate::rest::{Shared, analytics, auctions, bids, explain, market, settlement, simulate, sockets, sql, system};
 use crate::{docs, web};
 
 /// What a client hears while a restart repeats the past, or where the state is another process's.
 pub(crate) const NOT_CURRENT: &str = "the state is not here yet, see /health: try again in a moment";
 
 /// What follows `/api/` where numbers come from the state.
-const NUMBERS: [&str; 5] = ["market", "bids", "analytics", "explain", "sql"];
+const NUMBERS: [&str; 6] = ["market", "bids", "settlement", "analytics", "explain", "sql"];
 
 /// The prefixes under which the WebSocket's routes answer alike.
 pub(crate) const SOCKET_PREFIXES: [&str; 3] = ["/api/ws/ws", "/api/ws", "/ws"];
 
 /// Every documented route: method and template. Those of the sockets stand here without their prefix.
-pub(crate) const TABLE: [(Method, &str); 27] = [
+pub(crate) const TABLE: [(Method, &str); 28] = [
     (Method::GET, "/livez"),
     (Method::GET, "/readyz"),
     (Method::GET, "/health"),
@@ -45,6 +45,7 @@ pub(crate) const TABLE: [(Method, &str); 27] = [
     (Method::GET, "/api/bids/{id}/events"),
     (Method::PATCH, "/api/bids/{id}"),
     (Method::DELETE, "/api/bids/{id}"),
+    (Method::GET, "/api/settlement"),
     (Method::GET, "/api/analytics/market-analytics"),
     (Method::GET, "/api/analytics/anomaly-detection"),
     (Method::GET, "/api/analytics/cross-market-analysis"),
@@ -121,6 +122,8 @@ pub(crate) fn tree(
         .or(auctions::routes(app))
         .unify()
         .or(bids::routes(app))
+        .unify()
+        .or(settlement::routes(app))
         .unify()
         .or(analytics::routes(app))
         .unify()

@@ -179,6 +179,7 @@ pub(crate) async fn publish(
     let label = match kind {
         TopicKind::Ticks => "ticks",
         TopicKind::Bids => "bids",
+        TopicKind::Meters => "meters",
         TopicKind::Rules => "rules",
         TopicKind::Notices => "notices",
     };

@@ -6,6 +6,7 @@ pub(crate) mod bids;
 pub(crate) mod broadcast;
 pub(crate) mod explain;
 pub(crate) mod market;
+pub(crate) mod settlement;
 pub(crate) mod simulate;
 pub(crate) mod sockets;
 pub(crate) mod sql;

@@ -11,5 +11,6 @@ mod day;
 mod documents;
 mod golden;
 mod rest;
+mod settlement;
 mod sockets;
 mod world;
