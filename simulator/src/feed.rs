@@ -1,7 +1,7 @@
 //! Running a source into Kafka: a replay or a made-up market, at a speed, until it ends or is told to stop.
 //!
 //! Ticks go out as one JSON message each or, for high rates, as columnar messages of up to `columnar_rows` ticks of
-//! one location; bids always as JSON. Every [`CHECK_EVERY`] messages the feed looks whether to stop, whether a message was given up
+//! one location; bids and meter readings always as JSON. Every [`CHECK_EVERY`] messages the feed looks whether to stop, whether a message was given up
 //! (that ends the run with an error) and whether the reader keeps up.
 
 use std::collections::HashMap;
@@ -54,7 +54,7 @@ impl Default for Options {
 /// What a run sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// Ticks, bids and notices.
+    /// Ticks, bids, meter readings and notices.
     pub records: u64,
     /// Bids among them.
     pub bids: u64,
@@ -73,6 +73,7 @@ pub async fn replay(
     let mut feed = Feed::new(producer, options, options.now_ms.unwrap_or(start_ms), stop);
     let mut topics: HashMap<String, Arc<str>> = HashMap::new();
     let bids: Arc<str> = producer.topic(TopicKind::Bids, "").into();
+    let meters: Arc<str> = producer.topic(TopicKind::Meters, "").into();
     let mut read_up_to_ms = start_ms;
     for record in replay {
         let record = record?;
@@ -93,6 +94,10 @@ pub async fn replay(
             replay::Body::Bid(bid) => {
                 let (topic, key) = (Arc::clone(&bids), bid.bid.as_str().into());
                 feed.bid(topic, key, bid).await?;
+            }
+            replay::Body::Meter(meter) => {
+                let (topic, key) = (Arc::clone(&meters), meter.asset.as_str().into());
+                feed.other(topic, key, &meter.to_json()).await?;
             }
         }
     }

@@ -192,6 +192,7 @@ pub fn topic(prefix: &str, kind: TopicKind, zone: &str) -> String {
     match kind {
         TopicKind::Ticks => TopicKind::ticks_topic(prefix, zone),
         TopicKind::Bids => format!("{prefix}.bids"),
+        TopicKind::Meters => format!("{prefix}.meters"),
         TopicKind::Rules => format!("{prefix}.rules"),
         TopicKind::Notices => format!("{prefix}.notices"),
     }

@@ -5,7 +5,7 @@
 //! | OMIE order headers (`CAB`) | order steps (`DET`), interconnections of the day |
 //! | OMIE units | order steps: the zone of a unit |
 //! | AEMO `BIDDAYOFFER_D` | `BIDPEROFFER_D`: the prices of the bands |
-//! | AEMO `DUDETAILSUMMARY` | `BIDPEROFFER_D`: the region of a unit |
+//! | AEMO `DUDETAILSUMMARY` | `BIDPEROFFER_D`: the region of a unit; `DISPATCH_UNIT_SCADA`: which units are loads |
 //!
 //! Held for the whole replay, as load is: about 0.3 MB a day of MIBEL, 0.2 MB a day of the NEM.
 

@@ -19,6 +19,8 @@ pub enum Format {
     AemoMms,
     /// AEMO MMS bids (`BIDDAYOFFER_D`, `BIDPEROFFER_D`).
     AemoBids,
+    /// AEMO MMS readings of units (`DISPATCH_UNIT_SCADA`).
+    AemoScada,
     /// AEMO MMS units (`DUDETAILSUMMARY`).
     AemoUnits,
     /// IEX price and volume JSON.
@@ -50,6 +52,7 @@ impl Format {
             Self::PjmLmp => "PJM LMP",
             Self::AemoMms => "AEMO MMS",
             Self::AemoBids => "AEMO MMS bids",
+            Self::AemoScada => "AEMO MMS meter readings",
             Self::AemoUnits => "AEMO MMS units",
             Self::IexJson => "IEX JSON",
             Self::Epf => "EPF benchmark",
@@ -64,8 +67,8 @@ impl Format {
 
     /// Whether a file of this format and others of its replay need each other: such files are read once all are known.
     pub fn has_companions(self) -> bool {
-        use Format::{AemoBids, AemoUnits, OmieBorders, OmieDetails, OmieHeaders, OmieUnits};
-        matches!(self, AemoBids | AemoUnits | OmieBorders | OmieDetails | OmieHeaders | OmieUnits)
+        use Format::{AemoBids, AemoScada, AemoUnits, OmieBorders, OmieDetails, OmieHeaders, OmieUnits};
+        matches!(self, AemoBids | AemoScada | AemoUnits | OmieBorders | OmieDetails | OmieHeaders | OmieUnits)
     }
 
     /// The format of a file; `None` for one that no adapter reads.
@@ -120,6 +123,7 @@ fn aemo(head: &str) -> Format {
     let tables = head.lines().filter_map(|line| line.strip_prefix("I,"));
     let found = tables.map(str::to_ascii_uppercase).find_map(|table| match table.as_str() {
         table if table.starts_with("BID,") => Some(Format::AemoBids),
+        table if table.starts_with("DISPATCH,UNIT_SCADA") => Some(Format::AemoScada),
         table if table.starts_with("PARTICIPANT_REGISTRATION,DUDETAILSUMMARY") => Some(Format::AemoUnits),
         _ => None,
     });

@@ -24,10 +24,12 @@ pub struct FileReport {
     pub file: Arc<str>,
     /// Its format; `None` for one that no adapter reads.
     pub format: Option<Format>,
-    /// Prices and bids read.
+    /// Prices, bids and meter readings read.
     pub records: u64,
     /// Bids among them; a version of a bid is one.
     pub bids: u64,
+    /// Meter readings among them.
+    pub meters: u64,
     /// Load readings.
     pub loads: u64,
     /// First and last publication, UTC ms.
@@ -137,6 +139,7 @@ impl Replay {
             format,
             records: 0,
             bids: 0,
+            meters: 0,
             loads: 0,
             span_ms: None,
             bad_rows: Vec::new(),
@@ -166,6 +169,7 @@ impl Replay {
             Ok(parsed) => {
                 (report.records, report.loads) = (parsed.records.len() as u64, parsed.loads.len() as u64);
                 report.bids = parsed.records.iter().filter(|record| record.bid().is_some()).count() as u64;
+                report.meters = parsed.records.iter().filter(|record| record.meter().is_some()).count() as u64;
                 (report.bad_rows, report.notes) = (parsed.bad_rows, parsed.notes);
                 if let (Some(first), Some(last)) = (parsed.records.first(), parsed.records.last()) {
                     report.span_ms = Some((first.published_ms, last.published_ms));
@@ -186,7 +190,7 @@ impl Replay {
         &self.reports
     }
 
-    /// Prices and bids in all files.
+    /// Prices, bids and meter readings in all files.
     pub fn records(&self) -> u64 {
         self.reports.iter().map(|report| report.records).sum()
     }
@@ -194,6 +198,11 @@ impl Replay {
     /// Bids among them.
     pub fn bids(&self) -> u64 {
         self.reports.iter().map(|report| report.bids).sum()
+    }
+
+    /// Meter readings among them.
+    pub fn meters(&self) -> u64 {
+        self.reports.iter().map(|report| report.meters).sum()
     }
 
     /// First and last publication of all files, UTC ms.

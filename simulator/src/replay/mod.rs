@@ -1,4 +1,4 @@
-//! Real market data in its original form, as the ticks and bids a live feed would have sent.
+//! Real market data in its original form, as the ticks, bids and meter readings a live feed would have sent.
 //!
 //! ```text
 //! paths ─► input (folders, zips) ─► detect (by content) ─► one adapter a format ─► merge by publication time
@@ -15,7 +15,8 @@
 //! `published` is when the record would have been known. A price: the interval's end in real time (the feed's own
 //! stamp where it has one), and the interval's start in day-ahead markets, which were in fact published the
 //! day before: a replayed clock must not run a day ahead of everything else. A bid: when it was entered, or, where it had
-//! been standing for longer, when the book of its day opened: the midnight that begins the day before.
+//! been standing for longer, when the book of its day opened: the midnight that begins the day before. A meter reading: at
+//! the end of its interval.
 
 pub mod aemo;
 pub mod companions;
@@ -40,7 +41,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::Zones;
-use model::wire::{WireBid, WireTick};
+use model::wire::{WireBid, WireMeter, WireTick};
 
 use crate::error::Error;
 
@@ -50,7 +51,7 @@ pub use input::Source;
 pub use load::Load;
 pub use merge::{FileReport, Replay};
 
-/// A price or a bid, ready to send, and when it was known.
+/// A price, a bid or a meter reading, ready to send, and when it was known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// What is sent.
@@ -66,6 +67,8 @@ pub enum Body {
     Tick(WireTick),
     /// One version of a bid.
     Bid(WireBid),
+    /// A meter reading.
+    Meter(WireMeter),
 }
 
 impl Record {
@@ -79,11 +82,17 @@ impl Record {
         if let Body::Bid(bid) = &self.body { Some(bid) } else { None }
     }
 
-    /// Start of a price's interval, or the moment of a bid, UTC ms. Adapters always write milliseconds.
+    /// The meter reading, if it is one.
+    pub fn meter(&self) -> Option<&WireMeter> {
+        if let Body::Meter(meter) = &self.body { Some(meter) } else { None }
+    }
+
+    /// Start of the interval of a price or a reading, or the moment of a bid, UTC ms. Adapters always write milliseconds.
     pub fn event_ms(&self) -> i64 {
         let at = match &self.body {
             Body::Tick(tick) => &tick.timestamp,
             Body::Bid(bid) => &bid.timestamp,
+            Body::Meter(meter) => &meter.timestamp,
         };
         at.millis().unwrap_or(self.published_ms)
     }
@@ -93,6 +102,7 @@ impl Record {
         match &self.body {
             Body::Tick(tick) => tick.revision.unwrap_or(0),
             Body::Bid(bid) => bid.revision,
+            Body::Meter(meter) => meter.revision.unwrap_or(0),
         }
     }
 }
@@ -117,7 +127,7 @@ impl std::fmt::Display for BadRow {
 /// What one file held.
 #[derive(Clone, Debug, Default)]
 pub struct Parsed {
-    /// Prices and bids, in the order they were known.
+    /// Prices, bids and meter readings, in the order they were known.
     pub records: Vec<Record>,
     /// Load (MW), which becomes the volume of prices read together with it.
     pub loads: Vec<Load>,
@@ -168,6 +178,7 @@ pub fn read_beside(format: Format, source: &Source, zones: &Zones, companions: &
         Format::PjmLmp => pjm::read(source, zones),
         Format::AemoMms => aemo::read(source, zones),
         Format::AemoBids => aemo::bids::read(source, zones, companions),
+        Format::AemoScada => aemo::scada::read(source, companions),
         Format::AemoUnits => aemo::units::read(source),
         Format::IexJson => iex::read(source, zones),
         Format::Epf => epf::read(source, zones),

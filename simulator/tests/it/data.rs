@@ -10,12 +10,13 @@ use simulator::Body;
 use simulator::replay::{Format, Parsed, Record, Source, read};
 
 /// The excerpts in `tests/data`.
-pub(crate) const EXCERPTS: [&str; 15] = [
+pub(crate) const EXCERPTS: [&str; 16] = [
     "aemo_dispatchprice_2018.csv",
     "aemo_dispatchprice_2024.csv",
     "aemo_regionsum_2024.csv",
     "aemo_tradingprice_2021_09.csv",
     "aemo_tradingprice_2021_10.csv",
+    "aemo_unit_scada_2024.csv",
     "epf_de.csv",
     "epf_np.csv",
     "epf_pjm.csv",

@@ -1,7 +1,8 @@
 //! Each adapter over a few real rows, worked out by hand.
 
 use model::Market;
-use simulator::replay::{Format, Parsed, Record, Replay, Source};
+use model::wire::{Decoded, Decoder, Limits, Origin, TopicKind};
+use simulator::replay::{Companions, Format, Parsed, Record, Replay, Source, read_beside};
 
 use crate::data::{ZONES, at, excerpt, excerpt_source, location, parse};
 
@@ -163,6 +164,38 @@ fn aemo_demand_becomes_volume() {
     let records: Vec<_> = Replay::open(&paths, &ZONES).unwrap().map(Result::unwrap).collect();
     let volume = find(&records, "SA1", "2024-07-31T14:00:00Z").tick().unwrap().volume.unwrap();
     assert!((volume - 1601.52 / 12.0).abs() < 1e-5, "{volume}");
+}
+
+#[test]
+fn aemo_readings_are_metered_delivery() {
+    let parsed = only("aemo_unit_scada_2024.csv", Format::AemoScada, 24);
+    let record = &parsed.records[1];
+    let meter = record.meter().unwrap();
+    assert_eq!((meter.asset.as_str(), meter.power, meter.duration_ms), ("HDWF2", Some(99.7), 300_000));
+    assert_eq!((record.event_ms(), record.published_ms), (at("2024-07-31T14:00:00Z"), at("2024-07-31T14:05:00Z")));
+    let decoder = Decoder { zones: ZONES.clone(), names: Default::default(), limits: Limits::default() };
+    let origin = Origin {
+        topic: "optibid.meters".into(),
+        partition: 0,
+        partition_id: model::PartitionId::new("optibid.meters", 0),
+        offset: 0,
+        timestamp_ms: record.published_ms,
+    };
+    let mut out = Decoded::default();
+    decoder.decode(TopicKind::Meters, &origin, &meter.to_json(), &mut out);
+    assert_eq!((out.meters[0].power_kw, out.meters[0].start_ms), (99_700, record.event_ms()));
+}
+
+#[test]
+fn aemo_loads_read_what_they_take() {
+    let units = "I,PARTICIPANT_REGISTRATION,DUDETAILSUMMARY,1,DUID,START_DATE,END_DATE,DISPATCHTYPE,REGIONID\n\
+        D,PARTICIPANT_REGISTRATION,DUDETAILSUMMARY,1,PUMP1,2020/01/01 00:00:00,,LOAD,NSW1\n";
+    let readings = "I,DISPATCH,UNIT_SCADA,1,SETTLEMENTDATE,DUID,SCADAVALUE\nD,DISPATCH,UNIT_SCADA,1,2024/08/01 00:05:00,PUMP1,250\n";
+    let mut companions = Companions::default();
+    companions.learn(Format::AemoUnits, &Source::new("units", units.as_bytes()));
+    let parsed = read_beside(Format::AemoScada, &Source::new("x", readings.as_bytes()), &ZONES, &companions).unwrap();
+    assert_eq!(parsed.records[0].meter().unwrap().power, Some(-250.0));
+    assert_eq!(parsed.notes.values().sum::<u64>(), 1);
 }
 
 #[test]

@@ -171,6 +171,29 @@ fn aemo_archives_of_every_age() {
 }
 
 #[test]
+fn aemo_readings_of_every_age() {
+    for name in [
+        "aemo/PUBLIC_DVD_DISPATCH_UNIT_SCADA_201804010000.zip",
+        "aemo/PUBLIC_DVD_DISPATCH_UNIT_SCADA_202112010000.zip",
+        "aemo/PUBLIC_ARCHIVE%23DISPATCH_UNIT_SCADA%23FILE01%23202409010000.zip",
+    ] {
+        let (records, _) = replay(&[whole(name)]);
+        let found = records.iter().map(|record| {
+            let meter = record.meter().unwrap();
+            assert_eq!((meter.duration_ms, record.published_ms), (300_000, record.event_ms() + 5 * MINUTE_MS));
+            ((meter.asset.clone(), record.event_ms()), (meter.power.unwrap(), 5 * MINUTE_MS))
+        });
+        let expected = aemo(&whole(name)).into_iter().map(|row| {
+            let end = utc(&row["SETTLEMENTDATE"], "%Y/%m/%d %H:%M:%S", 10);
+            ((row["DUID"].clone(), end - 5 * MINUTE_MS), (row["SCADAVALUE"].parse().unwrap(), 5 * MINUTE_MS))
+        });
+        let found: Prices = found.collect();
+        assert!(found.len() > 1_000 || records.is_empty(), "{name}: {}", found.len());
+        assert_same(&found, &expected.collect());
+    }
+}
+
+#[test]
 fn iex_day() {
     let path = whole("iex_india/IEX_RTMPriceVolume_17Oct.txt");
     let (records, count) = replay(&[&path]);

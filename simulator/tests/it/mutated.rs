@@ -5,7 +5,7 @@ use simulator::replay::{Format, Source, read};
 
 use crate::data::{EXCERPTS, ZONES, excerpt_source};
 
-const FORMATS: [Format; 16] = [
+const FORMATS: [Format; 17] = [
     Format::NyisoZone,
     Format::NyisoLoad,
     Format::OasisDayAhead,
@@ -15,6 +15,7 @@ const FORMATS: [Format; 16] = [
     Format::IexJson,
     Format::Epf,
     Format::AemoBids,
+    Format::AemoScada,
     Format::AemoUnits,
     Format::OmieHeaders,
     Format::OmieDetails,
@@ -97,6 +98,9 @@ proptest! {
                 for tick in parsed.records.iter().filter_map(|record| record.tick()) {
                     prop_assert!(model::money::price_micros(tick.price).is_some());
                     prop_assert!(tick.id.is_some() && tick.revision >= Some(0));
+                }
+                for meter in parsed.records.iter().filter_map(|record| record.meter()) {
+                    prop_assert!(meter.power.is_some_and(|power| power.abs() <= 1e9) && meter.revision >= Some(0));
                 }
                 prop_assert!(parsed.records.windows(2).all(|pair| pair[0].published_ms <= pair[1].published_ms));
             }

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `DISPATCH,PRICE`, `TRADING,PRICE`, `DISPATCH,REGIONSUM` | [`prices`] and their volume |
 //! | `BID,BIDDAYOFFER_D` (prices of the bands), `BID,BIDPEROFFER_D` (quantities) | [`bids`] |
+//! | `DISPATCH,UNIT_SCADA` | meter readings ([`scada`]) |
 //! | `PARTICIPANT_REGISTRATION,DUDETAILSUMMARY` | the region of a unit ([`units`]) |
 
 pub mod bids;
 pub(crate) mod offers;
 pub mod prices;
 pub(crate) mod rows;
+pub mod scada;
 pub mod units;
 
 pub use prices::read;
