@@ -71,8 +71,9 @@ pub(crate) fn open(paths: &[PathBuf], zones: &Zones) -> Result<simulator::Replay
     let replay = simulator::Replay::open(paths, zones).context("open the files to replay")?;
     for report in replay.reports() {
         let format = report.format.map_or_else(|| "no format known".to_owned(), |format| format!("{format:?}"));
-        let (records, bids, bad_rows) = (report.records, report.bids, report.bad_rows.len());
-        tracing::info!(file = %report.file, format, records, bids, bad_rows, "file");
+        let (records, bids, meters) = (report.records, report.bids, report.meters);
+        let bad_rows = report.bad_rows.len();
+        tracing::info!(file = %report.file, format, records, bids, meters, bad_rows, "file");
         for row in report.bad_rows.iter().take(5) {
             tracing::warn!(file = %report.file, ?row, "row left out");
         }
@@ -80,7 +81,7 @@ pub(crate) fn open(paths: &[PathBuf], zones: &Zones) -> Result<simulator::Replay
             tracing::info!(file = %report.file, times, "{note}");
         }
     }
-    anyhow::ensure!(replay.records() > 0, "no price and no bid in any of the files");
+    anyhow::ensure!(replay.records() > 0, "no price, no bid and no meter reading in any of the files");
     Ok(replay)
 }
 

@@ -33,8 +33,9 @@ pub(crate) struct Args {
 pub(crate) async fn replay(config: &Config, args: Args) -> Result<()> {
     let zones = config.zone_table()?;
     let replay = feeder::open(&args.paths, &zones)?;
-    let (records, bids) = (replay.records(), replay.bids());
-    println!("{} prices and {bids} bids in {} files", records - bids, replay.reports().len());
+    let (records, bids, meters) = (replay.records(), replay.bids(), replay.meters());
+    let (prices, files) = (records - bids - meters, replay.reports().len());
+    println!("{prices} prices, {bids} bids and {meters} meter readings in {files} files");
     if args.dry_run {
         return Ok(());
     }

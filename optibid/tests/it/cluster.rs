@@ -191,6 +191,7 @@ async fn the_manifests_commands_survive_a_kill_and_other_sizes() {
         let expected = expected(&zones, RECORDS);
         stores.hold(&expected).await;
         stores.agree_on_auctions(leader).await;
+        stores.agree_on_settlement(leader).await;
         let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, open, \
                      high, low, close, volume, count FROM bars WHERE granularity = '1m'";
         same("sql", &leader.sql(query).await.iter().map(bar_of_row).collect(), &expected);

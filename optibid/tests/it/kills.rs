@@ -153,6 +153,7 @@ impl Run {
         stores.caught_up(program).await;
         stores.hold(expected).await;
         stores.agree_on_auctions(program).await;
+        stores.agree_on_settlement(program).await;
         let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, open, \
                      high, low, close, volume, count FROM bars WHERE granularity = '1m'";
         same("sql", &program.sql(query).await.iter().map(bar_of_row).collect(), expected);

@@ -48,6 +48,7 @@ async fn a_standby_takes_over_and_every_store_equals_the_recomputation() {
     stores.caught_up(&standby).await;
     stores.hold(&expected(&zones, 2 * PART)).await;
     stores.agree_on_auctions(&standby).await;
+    stores.agree_on_settlement(&standby).await;
     let health = standby.get("/health").await;
     let count = |name: &str| health["records"][name].as_u64().unwrap_or_else(|| panic!("{name} in {health}"));
     assert_eq!((count("received"), count("lost")), (totals.ticks, 0));

@@ -1,6 +1,6 @@
 //! The real stores and what is in them, each read in its own way; and the bars that must be there.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use model::wire::json::Timestamp;
@@ -383,6 +383,36 @@ impl Stores {
         assert_eq!(ours.len(), theirs.len(), "number of auctions");
         for (key, row) in &ours {
             assert_eq!(theirs.get(key), Some(row), "{key:?} in clickhouse");
+        }
+    }
+}
+
+/// Rows as text, numbers as numbers: whatever form a store writes them in.
+fn as_lines(rows: &[HashMap<String, String>], names: &[&str], numbers: &[&str]) -> BTreeSet<String> {
+    let line = |row: &HashMap<String, String>| {
+        let names: Vec<&str> = names.iter().map(|name| row[*name].as_str()).collect();
+        let numbers: Vec<Option<f64>> = numbers.iter().map(|name| row[*name].parse().ok()).collect();
+        format!("{names:?} {numbers:?}")
+    };
+    rows.iter().map(line).collect()
+}
+
+impl Stores {
+    /// The program and ClickHouse say the same of every interval that is settled, and of profit and loss (which may be none,
+    /// where no gate has closed).
+    pub(crate) async fn agree_on_settlement(&self, program: &Program) {
+        for (table, names, numbers) in [
+            ("settlement", &["organisation", "asset", "bid", "zone"][..], &["day_ahead", "imbalance", "total"][..]),
+            ("pnl", &["organisation", "asset", "zone"], &["day_ahead", "total", "intervals", "open_intervals"]),
+        ] {
+            let columns = [names, numbers].concat().join(", ");
+            let start = "CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms";
+            let ours = program.sql(&format!("SELECT {columns}, {start} FROM {table}")).await;
+            let start = "toUnixTimestamp64Milli(start_time) AS start_ms";
+            let query = format!("SELECT {columns}, {start} FROM {}.{table} FINAL FORMAT CSVWithNames", self.prefix);
+            let theirs = csv_rows(&clickhouse(&query).await);
+            let names = [names, &["start_ms"]].concat();
+            assert_eq!(as_lines(&ours, &names, numbers), as_lines(&theirs, &names, numbers), "{table} in clickhouse");
         }
     }
 }
