@@ -95,7 +95,14 @@ pub(crate) fn same(store: &str, found: &BTreeMap<Key, Bar>, expected: &BTreeMap<
     }
 }
 
-pub(crate) fn bar_of_row(row: &HashMap<String, String>) -> (Key, Bar) {
+/// The minute bars that SQL of `program` tells.
+pub(crate) async fn sql_bars(program: &Program) -> BTreeMap<Key, Bar> {
+    let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, open, high, \
+                 low, close, volume, count FROM bars WHERE granularity = '1m'";
+    program.sql(query).await.iter().map(bar_of_row).collect()
+}
+
+fn bar_of_row(row: &HashMap<String, String>) -> (Key, Bar) {
     let number = |column: &str| row[column].parse::<f64>().unwrap_or_else(|_| panic!("{column} of {row:?}"));
     let start_ms = row["start_ms"].parse().unwrap_or_else(|_| panic!("start_ms of {row:?}"));
     let key = (row["zone"].clone(), row["location"].clone(), row["market"].clone(), start_ms);
