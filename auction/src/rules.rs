@@ -64,9 +64,9 @@ impl Rules {
         }
     }
 
-    /// The T at which a bid and its auction are forgotten.
+    /// The T at which a bid and its auction are forgotten: [`Auction::forgotten_at`].
     pub fn forgotten_at(&self, bid: &LiveBid, retention_ms: i64) -> T {
-        T::try_from(self.day(bid.series, bid.delivery_ms).1.saturating_add(retention_ms)).unwrap_or(0)
+        forgotten_at(self.day(bid.series, bid.delivery_ms), retention_ms)
     }
 
     /// The zones of an auction, its lead first.
@@ -78,7 +78,17 @@ impl Rules {
     }
 }
 
+/// The T at which everything of a delivery day `[start, end)` is forgotten.
+fn forgotten_at((_, end_ms): (i64, i64), retention_ms: i64) -> T {
+    T::try_from(end_ms.saturating_add(retention_ms)).unwrap_or(0)
+}
+
 impl Auction {
+    /// The T at which it and its bids are forgotten.
+    pub fn forgotten_at(&self, retention_ms: i64) -> T {
+        forgotten_at(self.day_ms, retention_ms)
+    }
+
     /// Whether a bid is in this auction, whose zones are `members`. Cheaper than [`Rules::auction`] of each bid.
     pub fn holds(&self, members: &[LocationId], bid: &LiveBid) -> bool {
         bid.series.market == self.market

@@ -2,7 +2,7 @@
 //! trades, and between which prices. Data, not code: `zones.toml` is built in, a user's file extends it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -203,7 +203,9 @@ pub struct Zones {
 impl Zones {
     /// The built-in table.
     pub fn built_in() -> Self {
-        Self::parse(&[BUILT_IN]).expect("a test parses the built-in table")
+        static TABLE: LazyLock<Zones> =
+            LazyLock::new(|| Zones::parse(&[BUILT_IN]).expect("a test parses the built-in table"));
+        TABLE.clone()
     }
 
     /// The built-in table, extended by a user's: a zone with a known code replaces it.

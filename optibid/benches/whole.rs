@@ -4,7 +4,7 @@
 //!   every store has written the last T; per second, and per second of the program's own CPU time (its "core").
 //! * latency: a tick every 10 ms in a zone of its own, stamped when it is handed to the producer, until its price
 //!   arrives on a WebSocket, while 20,000 ticks/s flow in other zones.
-//! * memory: resident memory while that goes on (`OPTIBID_BENCH_MINUTES`, default 10).
+//! * memory: resident memory while that goes on (`OPTIBID_BENCH_MINUTES`, default 10), bars taking corrections for 2 min.
 //!
 //! The servers share the machine's cores with the program: read the figures as lower bounds.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::unwrap_used, reason = "a bench measures and prints")]
@@ -56,7 +56,8 @@ async fn throughput() {
 async fn latency_and_memory() {
     let prefix = format!("latency{}", std::process::id());
     let minutes = std::env::var("OPTIBID_BENCH_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(10.0);
-    let program = Program::start(&prefix, "wall", false, &[]);
+    // Ticks are kept until their minute is final: with two minutes for corrections the run is long after the first of them.
+    let program = Program::start(&prefix, "wall", false, &["operators.bars.correction_horizon=2m"]);
     let Probes { latencies, resident } = probe(&program, &prefix, RATE, Duration::from_secs_f64(minutes * 60.0)).await;
     println!(
         "latency: tick produced → WebSocket frame at {RATE:.0} ticks/s, {} probes: p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms",

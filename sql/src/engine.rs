@@ -20,6 +20,7 @@ use datafusion::common::ParamValues;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt, TryStreamExt};
 use model::humane::Span;
 use model::{Names, Snapshot, T, Zones};
@@ -30,7 +31,7 @@ use crate::config::{Config, HistoryConfig, Limits};
 use crate::error::Error;
 use crate::history::History;
 use crate::metrics::Metrics;
-use crate::session::{Base, Session, SessionUser};
+use crate::session::{self, Session, SessionUser, Sessions};
 use crate::statement::Statement;
 use crate::tables::{self, LiveCache, View};
 use crate::threads::Threads;
@@ -52,7 +53,7 @@ struct Inner {
     live: Arc<ArcSwap<Snapshot>>,
     history: Option<Arc<History>>,
     cache: Arc<LiveCache>,
-    base: Base,
+    sessions: Arc<dyn Sessions>,
     slots: Arc<Semaphore>,
     threads: Threads,
     metrics: Metrics,
@@ -88,11 +89,11 @@ impl Engine {
         metrics: Metrics,
     ) -> Result<Self, Error> {
         let history = history.map(History::open).transpose()?.map(Arc::new);
-        let base = Base::new(&config, history.as_deref())?;
+        let sessions = session::open(&config, history.as_deref())?;
         let inner = Inner {
             slots: Arc::new(Semaphore::new(config.concurrency.max(1))),
             threads: Threads::start(config.threads.max(1))?,
-            base,
+            sessions,
             cache: Arc::default(),
             config,
             zones,
@@ -138,16 +139,19 @@ impl Engine {
         self.run(request, self.snapshot(), limits).await
     }
 
-    /// Runs a parsed statement against a snapshot.
-    pub(crate) async fn run(
-        &self,
+    /// Runs a parsed statement against a snapshot. Boxed: see [`crate::session::Sessions`].
+    pub(crate) fn run<'e>(
+        &'e self,
         request: Request,
         snapshot: Arc<Snapshot>,
         limits: &Limits,
-    ) -> Result<QueryResult, Error> {
+    ) -> BoxFuture<'e, Result<QueryResult, Error>> {
+        let limits = *limits;
         let active = Active::begin(&self.inner.metrics);
-        let begun = self.begin(request, snapshot, *limits, active).await;
-        begun.inspect_err(|error| self.inner.metrics.queries.with_label_values(&[error.sqlstate()]).inc())
+        Box::pin(async move {
+            let begun = self.begin(request, snapshot, limits, active).await;
+            begun.inspect_err(|error| self.inner.metrics.queries.with_label_values(&[error.sqlstate()]).inc())
+        })
     }
 
     async fn begin(
@@ -162,11 +166,7 @@ impl Engine {
         let snapshot = self.visible(snapshot).await?;
         let t = snapshot.t;
         let engine = self.clone();
-        let plan = async move {
-            let session = engine.session(&request.user, snapshot, &limits);
-            let stream = session.execute(request).await?;
-            Ok((stream, session.table_names()))
-        };
+        let plan = async move { engine.session(&request.user, snapshot, &limits).execute(request).await };
         let planned = self.inner.threads.run(timeout_at(deadline, plan)).await?;
         let (stream, tables) = planned.map_err(|_| Error::Timeout { limit: limits.timeout })??;
         let schema = stream.schema();
@@ -177,15 +177,18 @@ impl Engine {
     }
 
     /// Says what a statement would return, without running it.
-    pub(crate) async fn describe(&self, request: Request) -> Result<Description, Error> {
-        let limits = self.limits();
-        let engine = self.clone();
+    pub(crate) fn describe(&self, request: Request) -> BoxFuture<'static, Result<Description, Error>> {
+        let (limits, engine) = (self.limits(), self.clone());
+        let planning = engine.clone();
         let plan = async move {
-            let session = engine.session(&request.user, engine.snapshot(), &limits);
+            let session = planning.session(&request.user, planning.snapshot(), &limits);
             session.describe(request).await
         };
-        let planned = self.inner.threads.run(timeout_at(Instant::now() + limits.timeout.0, plan)).await?;
-        planned.map_err(|_| Error::Timeout { limit: limits.timeout })?
+        let planned = timeout_at(Instant::now() + limits.timeout.0, plan);
+        Box::pin(async move {
+            let planned = engine.inner.threads.run(planned).await?;
+            planned.map_err(|_| Error::Timeout { limit: limits.timeout })?
+        })
     }
 
     /// Before the first batch there is no T of our own: then history is shown as of its newest.
@@ -207,7 +210,7 @@ impl Engine {
         slot.map_err(|_| busy())
     }
 
-    fn session(&self, user: &SessionUser, snapshot: Arc<Snapshot>, limits: &Limits) -> Session {
+    fn session(&self, user: &SessionUser, snapshot: Arc<Snapshot>, limits: &Limits) -> Box<dyn Session> {
         let inner = &self.inner;
         let view = Arc::new(View {
             snapshot,
@@ -219,7 +222,7 @@ impl Engine {
             metrics: inner.metrics.clone(),
         });
         let tables: BTreeMap<&'static str, Arc<dyn TableProvider>> = tables::all(&view);
-        inner.base.session(user, tables, view.snapshot.t, limits.memory)
+        inner.sessions.session(user, tables, view.snapshot.t, limits.memory)
     }
 }
 

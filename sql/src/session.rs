@@ -1,6 +1,10 @@
 //! DataFusion's session for one query: functions and settings common to all, names and memory its own.
+//!
+//! Behind two traits, and futures in boxes, for the compiler's sake: whether a plan may go to another thread it must find
+//! out for every function that holds one or awaits one who does, each time for seconds. Here it finds out once.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -18,6 +22,7 @@ use datafusion::execution::{FunctionRegistry, TaskContext};
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan, TryCast};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
+use futures::future::BoxFuture;
 use model::T;
 
 use crate::catalog::{CATALOG, Names, SCHEMA};
@@ -27,6 +32,7 @@ use crate::error::Error;
 use crate::history::History;
 use crate::memory::QueryPool;
 use crate::pg_catalog;
+use crate::statement::Statement;
 
 /// Parquet metadata kept, bytes.
 const METADATA_CACHE: usize = 64 << 20;
@@ -46,17 +52,44 @@ impl Default for SessionUser {
     }
 }
 
-/// What all queries share.
+/// What makes sessions: all that queries share.
+pub(crate) trait Sessions: fmt::Debug + Send + Sync {
+    /// A session for one query over these tables.
+    fn session(
+        &self,
+        user: &SessionUser,
+        tables: BTreeMap<&'static str, Arc<dyn TableProvider>>,
+        t: T,
+        memory: usize,
+    ) -> Box<dyn Session>;
+}
+
+/// A session for one query.
+pub(crate) trait Session: Send {
+    /// Plans and starts a statement. With the tables that exist, to offer when one is unknown.
+    fn execute(
+        self: Box<Self>,
+        request: Request,
+    ) -> BoxFuture<'static, Result<(SendableRecordBatchStream, Vec<String>), Error>>;
+
+    /// Plans a statement without running it.
+    fn describe(self: Box<Self>, request: Request) -> BoxFuture<'static, Result<Description, Error>>;
+}
+
+/// Sets DataFusion up.
+pub(crate) fn open(config: &Config, history: Option<&History>) -> Result<Arc<dyn Sessions>, Error> {
+    Ok(Arc::new(Base::new(config, history)?))
+}
+
 #[derive(Debug)]
-pub(crate) struct Base {
+struct Base {
     state: SessionState,
     pool: Arc<dyn MemoryPool>,
     pg_catalog: Arc<BTreeMap<&'static str, Arc<dyn TableProvider>>>,
 }
 
 impl Base {
-    /// Sets DataFusion up.
-    pub(crate) fn new(config: &Config, history: Option<&History>) -> Result<Self, Error> {
+    fn new(config: &Config, history: Option<&History>) -> Result<Self, Error> {
         let setup = |error: DataFusionError| Error::Config(error.strip_backtrace());
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(config.total_memory));
         let runtime = RuntimeEnvBuilder::new()
@@ -83,15 +116,16 @@ impl Base {
         let pg_catalog = Arc::new(pg_catalog::tables().map_err(setup)?);
         Ok(Self { state, pool, pg_catalog })
     }
+}
 
-    /// A session for one query over these tables.
-    pub(crate) fn session(
+impl Sessions for Base {
+    fn session(
         &self,
         user: &SessionUser,
         tables: BTreeMap<&'static str, Arc<dyn TableProvider>>,
         t: T,
         memory: usize,
-    ) -> Session {
+    ) -> Box<dyn Session> {
         let table_names = tables.keys().map(|name| (*name).to_owned()).collect();
         let mut state = self.state.clone();
         state.register_catalog_list(Arc::new(Names::new(tables, &self.pg_catalog)));
@@ -107,50 +141,53 @@ impl Base {
             cache_manager: Arc::clone(&shared.cache_manager),
             object_store_registry: Arc::clone(&shared.object_store_registry),
         };
-        Session { state, runtime: Arc::new(runtime), table_names }
+        Box::new(OneQuery { state, runtime: Arc::new(runtime), table_names })
     }
 }
 
-/// DataFusion's session for one query.
-pub(crate) struct Session {
+struct OneQuery {
     state: SessionState,
     runtime: Arc<RuntimeEnv>,
     table_names: Vec<String>,
 }
 
-impl Session {
-    /// Tables that exist, to offer when one is unknown.
-    pub(crate) fn table_names(&self) -> Vec<String> {
-        self.table_names.clone()
+impl Session for OneQuery {
+    fn execute(
+        self: Box<Self>,
+        request: Request,
+    ) -> BoxFuture<'static, Result<(SendableRecordBatchStream, Vec<String>), Error>> {
+        Box::pin(async move {
+            let mut plan = self.plan(request.statement).await?;
+            let failed = |error: DataFusionError| plan_error(&error, &self.table_names);
+            if let Some(parameters) = &request.parameters {
+                plan = plan.replace_params_with_values(parameters).map_err(failed)?;
+            }
+            let plan = self.state.create_physical_plan(&plan).await.map_err(failed)?;
+            let context = TaskContext::from(&self.state).with_runtime(Arc::clone(&self.runtime));
+            let stream = execute_stream(plan, Arc::new(context)).map_err(failed)?;
+            Ok((stream, self.table_names))
+        })
     }
 
-    async fn plan(&self, request: &Request) -> Result<LogicalPlan, Error> {
-        let plan = self.state.statement_to_plan(request.statement.clone().into_parsed()).await;
+    fn describe(self: Box<Self>, request: Request) -> BoxFuture<'static, Result<Description, Error>> {
+        Box::pin(async move { self.description(&self.plan(request.statement).await?) })
+    }
+}
+
+impl OneQuery {
+    async fn plan(&self, statement: Statement) -> Result<LogicalPlan, Error> {
+        let plan = self.state.statement_to_plan(statement.into_parsed()).await;
         let plan = plan.map_err(|error| plan_error(&error, &self.table_names))?;
         only_reads(&plan)?;
         Ok(plan)
     }
 
-    /// Plans and starts a statement.
-    pub(crate) async fn execute(&self, request: Request) -> Result<SendableRecordBatchStream, Error> {
-        let mut plan = self.plan(&request).await?;
-        let failed = |error: DataFusionError| plan_error(&error, &self.table_names);
-        if let Some(parameters) = &request.parameters {
-            plan = plan.replace_params_with_values(parameters).map_err(failed)?;
-        }
-        let plan = self.state.create_physical_plan(&plan).await.map_err(failed)?;
-        let context = TaskContext::from(&self.state).with_runtime(Arc::clone(&self.runtime));
-        execute_stream(plan, Arc::new(context)).map_err(failed)
-    }
-
-    /// Plans a statement without running it.
-    pub(crate) async fn describe(&self, request: Request) -> Result<Description, Error> {
-        let plan = self.plan(&request).await?;
+    fn description(&self, plan: &LogicalPlan) -> Result<Description, Error> {
         let failed = |error: DataFusionError| plan_error(&error, &self.table_names);
         let mut parameters: BTreeMap<_, _> = plan.get_parameter_types().map_err(failed)?.into_iter().collect();
-        infer_more(&plan, &mut parameters).map_err(failed)?;
+        infer_more(plan, &mut parameters).map_err(failed)?;
         // The optimizer's coercion settles the columns' types.
-        let schema = match self.state.optimize(&plan) {
+        let schema = match self.state.optimize(plan) {
             Ok(optimized) => Arc::clone(optimized.schema().inner()),
             Err(_) => Arc::clone(plan.schema().inner()),
         };

@@ -73,7 +73,7 @@ impl Machine for Auctions {
         out: &mut Emit<Row, ()>,
     ) -> Option<T> {
         let auction = visit.key;
-        let forgotten_at = T::try_from(auction.day_ms.1.saturating_add(self.retention_ms)).unwrap_or(0);
+        let forgotten_at = auction.forgotten_at(self.retention_ms);
         if visit.t >= forgotten_at {
             (*state, *input) = (None, Vec::new());
             return None;

@@ -206,10 +206,8 @@ pub(crate) async fn probe(program: &Program, prefix: &str, rate: f64, lasts: Dur
             resident.push(program.resident_mib());
             next += Duration::from_secs(10);
         }
-        let Ok(Some(Ok(Message::Text(text)))) = tokio::time::timeout(Duration::from_secs(1), socket.next()).await
-        else {
-            continue;
-        };
+        let Ok(message) = tokio::time::timeout(Duration::from_secs(1), socket.next()).await else { continue };
+        let Message::Text(text) = message.expect("the socket stays open").unwrap() else { continue };
         let now = Instant::now();
         let frame: serde_json::Value = serde_json::from_str(&text).unwrap();
         if frame["type"] == "price_update"
@@ -224,7 +222,9 @@ pub(crate) async fn probe(program: &Program, prefix: &str, rate: f64, lasts: Dur
     stop.send_replace(true);
     let _ = load.await;
     // The first seconds hold connections being made.
+    let all = (arrived.len(), sent.lock().unwrap().len());
     let mut latencies = arrived.split_off(arrived.len().min(500));
+    assert!(!latencies.is_empty(), "of {} probes {} arrived", all.1, all.0);
     latencies.sort_by(f64::total_cmp);
     Probes { latencies, resident }
 }

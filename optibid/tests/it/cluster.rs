@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::program::{Program, eventually, free_port};
-use crate::stores::{Stores, bar_of_row, expected, market, same, send, totals};
+use crate::stores::{Stores, expected, market, same, send, sql_bars, totals};
 
 /// Records for each group.
-const PART: u64 = 6_000;
+const PART: u64 = 3_000;
 const RECORDS: u64 = 5 * PART;
 
 /// Of one pod: what it is started with.
@@ -192,9 +192,7 @@ async fn the_manifests_commands_survive_a_kill_and_other_sizes() {
         stores.hold(&expected).await;
         stores.agree_on_auctions(leader).await;
         stores.agree_on_settlement(leader).await;
-        let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, open, \
-                     high, low, close, volume, count FROM bars WHERE granularity = '1m'";
-        same("sql", &leader.sql(query).await.iter().map(bar_of_row).collect(), &expected);
+        same("sql", &sql_bars(leader).await, &expected);
         let health = leader.get("/health").await;
         let count = |name: &str| health["records"][name].as_u64().unwrap_or_else(|| panic!("{name} in {health}"));
         assert_eq!((count("received"), count("applied")), (totals.ticks, totals.applied));
@@ -204,7 +202,7 @@ async fn the_manifests_commands_survive_a_kill_and_other_sizes() {
         let mut replica = manifests.start("optibid-api", 0, &[], &sets);
         replica.answers().await;
         eventually("the replica", async || (replica.try_get("/readyz").await.0 == 200).then_some(())).await;
-        same("the replica", &replica.sql(query).await.iter().map(bar_of_row).collect(), &expected);
+        same("the replica", &sql_bars(&replica).await, &expected);
         stop(group).await;
     }
 

@@ -18,9 +18,9 @@ use simulator::Totals;
 use crate::broker::Broker;
 use crate::door::{Door, host};
 use crate::program::{Program, eventually};
-use crate::stores::{Bar, Key, Stores, bar_of_row, clickhouse, compacted, expected, market, same, send_to};
+use crate::stores::{Bar, Key, Stores, clickhouse, compacted, expected, market, same, send_to, sql_bars};
 
-const RECORDS: u64 = 10_000;
+const RECORDS: u64 = 6_000;
 const RECEIVED: &str = "optibid_pipeline_ticks_total{disposition=\"received\"}";
 
 /// What happens besides kills.
@@ -154,9 +154,7 @@ impl Run {
         stores.hold(expected).await;
         stores.agree_on_auctions(program).await;
         stores.agree_on_settlement(program).await;
-        let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, open, \
-                     high, low, close, volume, count FROM bars WHERE granularity = '1m'";
-        same("sql", &program.sql(query).await.iter().map(bar_of_row).collect(), expected);
+        same("sql", &sql_bars(program).await, expected);
         let health = program.get("/health").await;
         let count = |name: &str| health["records"][name].as_u64().unwrap_or_else(|| panic!("{name} in {health}"));
         assert_eq!((count("received"), count("lost")), (totals.ticks, 0));

@@ -10,9 +10,9 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::broker::Broker;
 use crate::program::{Program, eventually};
-use crate::stores::{bar_of_row, expected, market, messages, same, send, server};
+use crate::stores::{expected, market, messages, same, send, server, sql_bars};
 
-const RECORDS: u64 = 12_000;
+const RECORDS: u64 = 5_000;
 const ADMIN: (&str, &str) = ("X-Admin-Key", "test-admin-key");
 
 /// Where the history lies that the program writes and replicas read.
@@ -241,10 +241,8 @@ async fn replicas_answer_as_the_program_does() {
     assert!(over_the_kill.len() > 5 && over_the_kill[0].0 > before);
 
     // The stores of the replica are those of the recomputation, and the changelog has every message once.
-    let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, open, high, \
-                 low, close, volume, count FROM bars WHERE granularity = '1m'";
     let expected = expected(&model::Zones::built_in(), 4 * RECORDS);
-    same("replica", &late.sql(query).await.iter().map(bar_of_row).collect(), &expected);
+    same("replica", &sql_bars(&late).await, &expected);
     no_gap_and_no_double(&server("KAFKA"), &prefix);
 
     // What clients publish goes through Kafka and comes back as a moment, at every replica.

@@ -3,7 +3,7 @@
 //! every record is accounted for.
 
 use crate::program::Program;
-use crate::stores::{Stores, bar_of_row, clickhouse, compacted, expected, market, same, send};
+use crate::stores::{Stores, clickhouse, compacted, expected, market, same, send, sql_bars};
 
 const RECORDS: u64 = 200_000;
 
@@ -34,9 +34,7 @@ async fn every_store_equals_the_recomputation_and_every_record_is_accounted_for(
     assert_eq!(count("lost"), 0);
 
     // The live state and the history behind it, through SQL.
-    let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, open, high, \
-                 low, close, volume, count FROM bars WHERE granularity = '1m'";
-    same("sql", &program.sql(query).await.iter().map(bar_of_row).collect(), &expected);
+    same("sql", &sql_bars(&program).await, &expected);
 
     stores.caught_up(&program).await;
     stores.hold(&expected).await;

@@ -8,8 +8,8 @@
 //! Rules, in this order, for a version v in history:
 //! 1. v.t > T: not there yet.
 //! 2. its key is live: the live row is at least as new.
-//! 3. v.t ≥ the T at which the live state began, and the live state still covers such rows: live would have it, so it
-//!    was removed since, and history just has not said so yet.
+//! 3. v.t ≥ the T at which the live state began, and the live state still covers such rows: live would have it, so the
+//!    row was removed since, whether history says so already or not, and no older version of it stands.
 //! 4. else the greatest t of the key counts, and if that says `removed`, there is no row.
 //!
 //! State: the rows that still may stand, and their keys; losers are let go when they outnumber the others. Accounted
@@ -123,6 +123,8 @@ struct Place {
 }
 
 const LIVE: usize = usize::MAX;
+/// Of a key: its live row stands, and if there is none, nothing.
+const LIVE_DECIDES: Place = Place { t: i64::MAX, batch: LIVE, row: 0 };
 
 struct Newest<'a> {
     exec: &'a NewestExec,
@@ -142,7 +144,7 @@ impl<'a> Newest<'a> {
         newest.reservation.try_grow(exec.live.get_array_memory_size())?;
         let live = newest.keys_of(&exec.live)?;
         for key in live.iter() {
-            newest.places.insert(key.data().into(), Place { t: i64::MAX, batch: LIVE, row: 0 });
+            newest.places.insert(key.data().into(), LIVE_DECIDES);
         }
         Ok(newest)
     }
@@ -162,7 +164,12 @@ impl<'a> Newest<'a> {
         let here = self.batches.len();
         for (row, key) in keys.iter().enumerate() {
             let t = times.value(row);
-            if t > now || (t >= began && covered.value(row)) {
+            if t > now {
+                continue;
+            }
+            if t >= began && covered.value(row) {
+                // Not only this version: what is older than it stands even less.
+                self.places.insert(key.data().into(), LIVE_DECIDES);
                 continue;
             }
             match self.places.get_mut(key.data()) {

@@ -67,6 +67,28 @@ async fn files_that_compaction_takes_away_are_listed_afresh() {
     assert_eq!(count(&world, hours).await, 0);
 }
 
+/// What the state before the start held and the program has withdrawn since: its older version must not stand again.
+#[tokio::test]
+async fn what_was_withdrawn_since_the_start_stays_withdrawn() {
+    let world = World::new();
+    let (pjm, zones) = (series(&world.names, "PJM"), Zones::built_in());
+    let context = Context { names: &world.names, zones: &zones };
+    let row = bar(pjm, Granularity::M1, ms("2026-03-10T09:30:00Z"), &[7]);
+    let (before, since) = (t("2026-03-10T09:59:00Z"), t("2026-03-10T10:30:00Z"));
+    let standing = "SELECT count(*) FROM bars WHERE start_time = '2026-03-10T09:30:00Z' AND granularity = '1m'";
+    let file = |name: &str, versions: &[(u64, bool)]| {
+        let rows = versions.iter().map(|(t, removed)| (*t, *removed, &row));
+        write_file(world.folder.path(), Table::Bars, "2026-03-10", name, &table::bars(context, rows).unwrap());
+    };
+    // Whichever version is read first.
+    for names in [["a.parquet", "b.parquet"], ["d.parquet", "c.parquet"]] {
+        let [first, second] = names.map(|name| format!("{before}-{since}-{name}"));
+        file(&first, &[(before, false)]);
+        file(&second, &[(since, true)]);
+    }
+    assert_eq!(count(&world, standing).await, 0);
+}
+
 #[tokio::test]
 async fn a_folder_alone_is_shown_as_of_its_newest_version() {
     let world = World::new();
