@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bar::BarRow;
 use crate::bid::LiveBid;
+use crate::bid_kpi::BidKpi;
 use crate::clearing::{Award, Clearing};
 use crate::dead_letter::DeadLetter;
 use crate::location::LocationName;
@@ -122,6 +123,8 @@ pub struct Batch {
     pub clearing: Vec<Change<Clearing>>,
     /// Awards.
     pub awards: Vec<Change<Award>>,
+    /// Key figures of bids.
+    pub bid_kpis: Vec<Change<BidKpi>>,
     /// Rules.
     pub rules: Vec<Change<Rule>>,
     /// Notices.
@@ -148,6 +151,7 @@ impl Batch {
             + self.bids.len()
             + self.clearing.len()
             + self.awards.len()
+            + self.bid_kpis.len()
             + self.rules.len()
             + self.notices.len()
             + self.dead_letters.len()

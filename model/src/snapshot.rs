@@ -4,7 +4,7 @@
 //! readers keep theirs as long as they like, and everybody reads one consistent T.
 //!
 //! Bound: minute bars 48 h, 5- and 15-minute bars 14 d, hourly and daily bars 400 d (`Limits`), alerts,
-//! correlations, and clearing and awards after their delivery as long as minute bars, ticks and notices by number.
+//! correlations, and clearing, awards and key figures of bids after their delivery as long as minute bars, ticks and notices by number.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::bar::{BarKey, BarRow};
 use crate::batch::{Batch, Change, Counts};
 use crate::bid::LiveBid;
+use crate::bid_kpi::{BidKpi, BidKpiKey};
 use crate::clearing::{Award, AwardKey, Clearing, ClearingKey};
 use crate::location::{LocationId, LocationName, SeriesKey};
 use crate::notice::Notice;
@@ -71,6 +72,8 @@ pub struct Snapshot {
     pub clearing: OrdMap<ClearingKey, (T, Clearing)>,
     /// Awards.
     pub awards: OrdMap<AwardKey, (T, Award)>,
+    /// Key figures of bids.
+    pub bid_kpis: OrdMap<BidKpiKey, (T, BidKpi)>,
     /// Rules.
     pub rules: OrdMap<String, (T, Rule)>,
     /// Newest minute bar of each series: close and `last_ms` are the latest price. Outlives retention.
@@ -138,6 +141,7 @@ impl Snapshot {
         apply_rows(&mut self.bids, t, &batch.bids, |bid| bid.bid.clone());
         apply_rows(&mut self.clearing, t, &batch.clearing, Clearing::key);
         apply_rows(&mut self.awards, t, &batch.awards, Award::key);
+        apply_rows(&mut self.bid_kpis, t, &batch.bid_kpis, BidKpi::key);
         apply_rows(&mut self.rules, t, &batch.rules, |rule| rule.rule.clone());
         for alert in &batch.alerts {
             self.alerts.insert(alert.anomaly.id, alert.clone());
@@ -275,6 +279,10 @@ impl Snapshot {
         let old = self.awards.iter().filter(|(key, (t, _))| is_old(key.1, *t)).map(|(key, _)| key.clone());
         for key in old.collect::<Vec<_>>() {
             self.awards.remove(&key);
+        }
+        let old = self.bid_kpis.iter().filter(|(key, (t, _))| is_old(key.start_ms, *t)).map(|(key, _)| key.clone());
+        for key in old.collect::<Vec<_>>() {
+            self.bid_kpis.remove(&key);
         }
     }
 

@@ -7,7 +7,8 @@
 //!             │         └──► correlation                     ──► Outputs::correlations
 //!             └─ tick rows, refused ticks, counts
 //! bids  ──► bids ─┬────────────────────────────────────────── ──► Outputs::bids
-//!                 └► auctions                                ──► Outputs::clearing, awards
+//!                 ├► auctions ─┬───────────────────────────── ──► Outputs::clearing, awards
+//!                 └────────────┴► bid_kpis                   ──► Outputs::bid_kpis
 //! ```
 //!
 //! Operators are total (no input makes them fail), never read a clock, do no I/O, and yield the same changes at
@@ -18,6 +19,7 @@
 pub mod anomaly;
 pub mod auctions;
 pub mod bars;
+pub mod bid_kpis;
 pub mod bids;
 pub mod config;
 pub mod correlation;
@@ -30,7 +32,8 @@ pub mod rules;
 use differential_dataflow::{AsCollection, VecCollection};
 use model::batch::Counts;
 use model::{
-    Anomaly, Award, BarRow, BidEvent, Clearing, Correlation, Kpi, LiveBid, PartitionId, Rule, T, Tick, TickRow, Zones,
+    Anomaly, Award, BarRow, BidEvent, BidKpi, Clearing, Correlation, Kpi, LiveBid, PartitionId, Rule, T, Tick, TickRow,
+    Zones,
 };
 use timely::dataflow::StreamVec;
 
@@ -79,6 +82,8 @@ pub struct Outputs<'s> {
     pub clearing: VecCollection<'s, T, Clearing, isize>,
     /// What bids are awarded, once their gate is closed.
     pub awards: VecCollection<'s, T, Award, isize>,
+    /// Key figures of bids per organisation, series, side and delivery interval.
+    pub bid_kpis: VecCollection<'s, T, BidKpi, isize>,
     /// Rules that stand.
     pub rules: VecCollection<'s, T, Rule, isize>,
     /// Ticks that came too late, whole.
@@ -119,6 +124,7 @@ pub fn build<'s>(config: &Config, zones: &Zones, inputs: Inputs<'s>) -> Outputs<
     let correlations = correlation::correlations(config, zones, bars);
     let (bids, saved_bids) = bids::live_bids(config, zones, inputs.bids, barriers);
     let (clearing, awards) = auctions::auctions(config, zones, bids.clone());
+    let bid_kpis = bid_kpis::bid_kpis(config, zones, bids.clone(), awards.clone());
     Outputs {
         ticks: minute.ticks,
         bars: minute.bars.concat(rollups),
@@ -128,6 +134,7 @@ pub fn build<'s>(config: &Config, zones: &Zones, inputs: Inputs<'s>) -> Outputs<
         bids,
         clearing,
         awards,
+        bid_kpis,
         rules,
         refused: minute.refused,
         counts: minute.counts,

@@ -168,6 +168,7 @@ pub(crate) fn assemble<'s>(
     let mut bids = builder.new_input(outputs.bids.inner, Exchange::new(|_: &_| 0));
     let mut clearing = builder.new_input(outputs.clearing.inner, Exchange::new(|_: &_| 0));
     let mut awards = builder.new_input(outputs.awards.inner, Exchange::new(|_: &_| 0));
+    let mut bid_kpis = builder.new_input(outputs.bid_kpis.inner, Exchange::new(|_: &_| 0));
     let mut rules = builder.new_input(outputs.rules.inner, Exchange::new(|_: &_| 0));
     builder.build(move |_capabilities| {
         move |frontiers| {
@@ -190,6 +191,7 @@ pub(crate) fn assemble<'s>(
             bids.for_each(|_, rows| to.updates(rows, |moment| &mut moment.bids));
             clearing.for_each(|_, rows| to.updates(rows, |moment| &mut moment.clearing));
             awards.for_each(|_, rows| to.updates(rows, |moment| &mut moment.awards));
+            bid_kpis.for_each(|_, rows| to.updates(rows, |moment| &mut moment.bid_kpis));
             rules.for_each(|_, rows| to.updates(rows, |moment| &mut moment.rules));
             // An output that can never say anything has an empty frontier, and holds nobody up.
             if let Some(least) = frontiers.iter().filter_map(|f| f.frontier().first().copied()).min() {

@@ -15,7 +15,7 @@ use arrow::array::{TimestampMillisecondArray, UInt32Array};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
 use model::table::{self, Table, Version};
 use model::time::MINUTE_MS;
-use model::{Alert, Award, Batch, Change, Clearing, Correlation, DeadLetter, Kpi, Notice, T};
+use model::{Alert, Award, Batch, BidKpi, Change, Clearing, Correlation, DeadLetter, Kpi, Notice, T};
 
 use crate::{Context, Error};
 
@@ -37,7 +37,7 @@ pub(crate) enum Keep {
 pub(crate) fn history_keep(table: Table) -> Keep {
     match table {
         Table::Ticks | Table::Anomalies | Table::Bids => Keep::Every,
-        Table::Bars | Table::Clearing | Table::Awards => Keep::Newest,
+        Table::Bars | Table::Clearing | Table::Awards | Table::BidKpis => Keep::Newest,
         Table::Kpis | Table::Correlations => Keep::NewestPerMinute,
     }
 }
@@ -63,6 +63,7 @@ pub(crate) fn encode(
         Table::Bids => table::bids(with, select(batches, |batch| &batch.bids, |row| row.bid.clone(), keep))?,
         Table::Clearing => table::clearing(with, select(batches, |batch| &batch.clearing, Clearing::key, keep))?,
         Table::Awards => table::awards(with, select(batches, |batch| &batch.awards, Award::key, keep))?,
+        Table::BidKpis => table::bid_kpis(with, select(batches, |batch| &batch.bid_kpis, BidKpi::key, keep))?,
     })
 }
 

@@ -37,6 +37,9 @@ pub(crate) fn batches(state: &Snapshot) -> Vec<Arc<Batch>> {
     for (t, row) in state.awards.values() {
         at(*t, &mut |batch| batch.awards.push(Change::Put(row.clone())));
     }
+    for (t, row) in state.bid_kpis.values() {
+        at(*t, &mut |batch| batch.bid_kpis.push(Change::Put(row.clone())));
+    }
     for (t, row) in state.rules.values() {
         at(*t, &mut |batch| batch.rules.push(Change::Put(row.clone())));
     }

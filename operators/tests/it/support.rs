@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use model::batch::Counts;
 use model::{
-    Anomaly, Award, BarRow, BidEvent, Clearing, Correlation, DeadLetter, Kpi, LiveBid, Names, Rule, T, Tick, TickRow,
-    Zones,
+    Anomaly, Award, BarRow, BidEvent, BidKpi, Clearing, Correlation, DeadLetter, Kpi, LiveBid, Names, Rule, T, Tick,
+    TickRow, Zones,
 };
 use operators::bars::SavedMinute;
 use operators::keyed::Barrier;
@@ -52,6 +52,7 @@ pub(crate) struct Captured {
     pub(crate) bids: Updates<LiveBid>,
     pub(crate) clearing: Updates<Clearing>,
     pub(crate) awards: Updates<Award>,
+    pub(crate) bid_kpis: Updates<BidKpi>,
     pub(crate) rules: Updates<Rule>,
     pub(crate) dead_letters: Vec<(T, DeadLetter)>,
     /// Added up a T.
@@ -90,6 +91,7 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
             updates(out.bids.inner, into, end, &probe, |all| &mut all.bids);
             updates(out.clearing.inner, into, end, &probe, |all| &mut all.clearing);
             updates(out.awards.inner, into, end, &probe, |all| &mut all.awards);
+            updates(out.bid_kpis.inner, into, end, &probe, |all| &mut all.bid_kpis);
             updates(out.rules.inner, into, end, &probe, |all| &mut all.rules);
             records(out.ticks, into, &probe, |all, t, row| all.ticks.push((t, row)));
             let (zones, names) = (work.zones.clone(), work.names.clone());
@@ -244,6 +246,7 @@ impl Captured {
         self.bids.sort();
         self.clearing.sort();
         self.awards.sort();
+        self.bid_kpis.sort();
         self.rules.sort();
         self.dead_letters.sort();
         self.saved_minutes.iter_mut().for_each(|(_, minute)| minute.records.sort());
@@ -322,6 +325,7 @@ pub(crate) fn run_all(work: &Workload, seed: u64) -> Captured {
         same("bids", workers, &one.bids, &other.bids);
         same("clearing", workers, &one.clearing, &other.clearing);
         same("awards", workers, &one.awards, &other.awards);
+        same("key figures of bids", workers, &one.bid_kpis, &other.bid_kpis);
         same("anomalies", workers, &one.anomalies, &other.anomalies);
         same("correlations", workers, &one.correlations, &other.correlations);
         same("rules", workers, &one.rules, &other.rules);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use model::batch::Counts;
 use model::{
-    Anomaly, Award, BarRow, Batch, Clearing, Correlation, DeadLetter, Kpi, LiveBid, Names, Notice, PartitionId, Rule,
-    T, TickRow, Zones,
+    Anomaly, Award, BarRow, Batch, BidKpi, Clearing, Correlation, DeadLetter, Kpi, LiveBid, Names, Notice, PartitionId,
+    Rule, T, TickRow, Zones,
 };
 use operators::bars::Refused;
 use operators::keyed::Barrier;
@@ -32,6 +32,7 @@ pub(super) struct Moment {
     pub(super) bids: Vec<(LiveBid, isize)>,
     pub(super) clearing: Vec<(Clearing, isize)>,
     pub(super) awards: Vec<(Award, isize)>,
+    pub(super) bid_kpis: Vec<(BidKpi, isize)>,
     pub(super) rules: Vec<(Rule, isize)>,
     /// State is saved after this T.
     pub(super) barrier: Option<Barrier>,
@@ -68,6 +69,7 @@ impl Moment {
         self.bids.append(&mut later.bids);
         self.clearing.append(&mut later.clearing);
         self.awards.append(&mut later.awards);
+        self.bid_kpis.append(&mut later.bid_kpis);
         self.rules.append(&mut later.rules);
         self.barrier = self.barrier.max(later.barrier);
         self.saved |= later.saved;
@@ -100,6 +102,7 @@ impl Moment {
             bids: changes(self.bids, |bid| bid.bid.clone()),
             clearing: changes(self.clearing, Clearing::key),
             awards: changes(self.awards, Award::key),
+            bid_kpis: changes(self.bid_kpis, BidKpi::key),
             rules: changes(self.rules, |rule| rule.rule.clone()),
             notices: self.notices,
             dead_letters: self.dead_letters,

@@ -13,7 +13,7 @@ use crate::rows::{self, history_keep};
 use crate::{Context, Error};
 
 /// Every table the sink writes.
-pub(super) const TABLES: [&str; 11] = [
+pub(super) const TABLES: [&str; 12] = [
     "ticks",
     "bars",
     "kpis",
@@ -22,6 +22,7 @@ pub(super) const TABLES: [&str; 11] = [
     "bids",
     "clearing",
     "awards",
+    "bid_kpis",
     "notices",
     "dead_letters",
     "progress",

@@ -4,14 +4,16 @@ use model::clearing::{AwardKey, ClearingKey};
 use model::table::Table;
 use model::time::Granularity;
 use model::{
-    Alert, Award, BarKey, BarRow, Clearing, Correlation, DeadLetter, Kpi, LiveBid, LocationId, LocationName, Market,
-    Names, Notice, Rule, SeriesKey, TickRow,
+    Alert, Award, BarKey, BarRow, BidKpi, BidKpiKey, Clearing, Correlation, DeadLetter, Kpi, LiveBid, LocationId,
+    LocationName, Market, Names, Notice, Rule, SeriesKey, Side, TickRow,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::encode::{Name, Ticks};
-use super::lines::{AlertLine, AwardLine, BarLine, BidLine, ClearingLine, CorrelationLine, KpiLine, LetterLine};
+use super::lines::{
+    AlertLine, AwardLine, BarLine, BidKpiLine, BidLine, ClearingLine, CorrelationLine, KpiLine, LetterLine,
+};
 use super::topics::Kind;
 use crate::Error;
 
@@ -26,6 +28,7 @@ pub(super) enum Said {
     Bid(String, Option<Box<LiveBid>>),
     Clearing(ClearingKey, Option<Box<Clearing>>),
     Award(AwardKey, Option<Box<Award>>),
+    BidKpi(BidKpiKey, Option<Box<BidKpi>>),
     Rule(String, Option<Box<Rule>>),
     Ticks(Vec<TickRow>),
     Notice(Box<Notice>),
@@ -71,6 +74,10 @@ fn row(names: &Names, kind: Kind, key: &str, value: &[u8]) -> Option<Said> {
         Kind::Table(Table::Awards) => {
             let row = line::<AwardLine<'_>>(value)?.row(names)?;
             Said::Award(row.key(), Some(Box::new(row)))
+        }
+        Kind::Table(Table::BidKpis) => {
+            let row = line::<BidKpiLine<'_>>(value)?.row(names)?;
+            Said::BidKpi(row.key(), Some(Box::new(row)))
         }
         Kind::Table(Table::Anomalies) | Kind::Withdrawn => {
             Said::Alert(Box::new(line::<AlertLine<'_>>(value)?.row(names)?))
@@ -118,6 +125,7 @@ fn gone(kind: Kind, key: &str) -> Option<Said> {
             let (bid, start) = key.rsplit_once('|')?;
             Said::Award((bid.to_owned(), start.parse().ok()?), None)
         }
+        Kind::Table(Table::BidKpis) => Said::BidKpi(bid_kpi_key(key)?, None),
         Kind::Rules => Said::Rule(key.to_owned(), None),
         Kind::Table(Table::Anomalies) | Kind::Withdrawn => Said::Nothing,
         _ => return None,
@@ -130,6 +138,27 @@ pub(super) fn bar_key(key: &str) -> Option<BarKey> {
     let start_ms = parts.next()?.parse().ok()?;
     let granularity = Granularity::parse(parts.next()?)?;
     Some(BarKey { series: series_of(parts.next()?)?, granularity, start_ms })
+}
+
+/// `zone|location|market|side|start|duration|organisation`: the first side between a series and two numbers. Both the
+/// location and the organisation may contain the separator.
+fn bid_kpi_key(text: &str) -> Option<BidKpiKey> {
+    let mut cuts = text.match_indices('|').map(|(at, _)| at);
+    cuts.find_map(|at| {
+        let mut rest = text[at + 1..].splitn(4, '|');
+        let side = match rest.next()? {
+            "buy" => Side::Buy,
+            "sell" => Side::Sell,
+            _ => return None,
+        };
+        Some(BidKpiKey {
+            series: series_of(&text[..at])?,
+            side,
+            start_ms: rest.next()?.parse().ok()?,
+            duration_ms: rest.next()?.parse().ok()?,
+            organisation: rest.next()?.to_owned(),
+        })
+    })
 }
 
 /// `zone|location|market`.

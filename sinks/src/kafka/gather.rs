@@ -10,8 +10,8 @@ use std::sync::Arc;
 use model::batch::Counts;
 use model::clearing::{AwardKey, ClearingKey};
 use model::{
-    Alert, Award, BarKey, BarRow, Batch, Change, Clearing, Correlation, DeadLetter, Kpi, LiveBid, LocationId,
-    LocationName, Notice, Rule, SeriesKey, Snapshot, T, TickRow,
+    Alert, Award, BarKey, BarRow, Batch, BidKpi, BidKpiKey, Change, Clearing, Correlation, DeadLetter, Kpi, LiveBid,
+    LocationId, LocationName, Notice, Rule, SeriesKey, Snapshot, T, TickRow,
 };
 
 use super::decode::Said;
@@ -30,6 +30,7 @@ pub(super) struct Gathered {
     bids: Rows<String, LiveBid>,
     clearing: Rows<ClearingKey, Clearing>,
     awards: Rows<AwardKey, Award>,
+    bid_kpis: Rows<BidKpiKey, BidKpi>,
     rules: Rows<String, Rule>,
     ticks: BTreeMap<T, Vec<TickRow>>,
     notices: Vec<(T, Notice)>,
@@ -63,6 +64,7 @@ impl Gathered {
             Said::Bid(key, row) => drop(self.bids.insert(key, (t, row))),
             Said::Clearing(key, row) => drop(self.clearing.insert(key, (t, row))),
             Said::Award(key, row) => drop(self.awards.insert(key, (t, row))),
+            Said::BidKpi(key, row) => drop(self.bid_kpis.insert(key, (t, row))),
             Said::Rule(key, row) => drop(self.rules.insert(key, (t, row))),
             Said::Ticks(rows) => self.ticks.entry(t).or_default().extend(rows),
             Said::Notice(notice) => self.notices.push((t, *notice)),
@@ -84,6 +86,7 @@ impl Gathered {
         steps.changes(self.bids, |key| Some(live.bids.get(key)?.1.clone()), |batch| &mut batch.bids);
         steps.changes(self.clearing, |key| Some(live.clearing.get(key)?.1.clone()), |batch| &mut batch.clearing);
         steps.changes(self.awards, |key| Some(live.awards.get(key)?.1.clone()), |batch| &mut batch.awards);
+        steps.changes(self.bid_kpis, |key| Some(live.bid_kpis.get(key)?.1.clone()), |batch| &mut batch.bid_kpis);
         steps.changes(self.rules, |key| Some(live.rules.get(key)?.1.clone()), |batch| &mut batch.rules);
         for alert in self.alerts.into_values() {
             steps.at(alert.changed_t).alerts.push(alert);
@@ -152,6 +155,7 @@ fn moment(steps: &[Batch]) -> Batch {
         whole.bids.extend_from_slice(&step.bids);
         whole.clearing.extend_from_slice(&step.clearing);
         whole.awards.extend_from_slice(&step.awards);
+        whole.bid_kpis.extend_from_slice(&step.bid_kpis);
         whole.rules.extend_from_slice(&step.rules);
         whole.notices.extend_from_slice(&step.notices);
         whole.dead_letters.extend_from_slice(&step.dead_letters);
@@ -165,6 +169,7 @@ fn moment(steps: &[Batch]) -> Batch {
     whole.bids.sort_unstable_by(|a, b| a.row().bid.cmp(&b.row().bid));
     whole.clearing.sort_unstable_by_key(|change| change.row().key());
     whole.awards.sort_unstable_by_key(|change| change.row().key());
+    whole.bid_kpis.sort_unstable_by(|a, b| a.row().key.cmp(&b.row().key));
     whole.rules.sort_unstable_by(|a, b| a.row().rule.cmp(&b.row().rule));
     whole.ticks = Arc::from(ticks);
     whole

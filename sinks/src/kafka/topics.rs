@@ -41,8 +41,16 @@ pub(super) enum Kind {
 }
 
 /// Tables with a changelog.
-pub(super) const TABLES: [Table; 7] =
-    [Table::Bars, Table::Kpis, Table::Anomalies, Table::Correlations, Table::Bids, Table::Clearing, Table::Awards];
+pub(super) const TABLES: [Table; 8] = [
+    Table::Bars,
+    Table::Kpis,
+    Table::Anomalies,
+    Table::Correlations,
+    Table::Bids,
+    Table::Clearing,
+    Table::Awards,
+    Table::BidKpis,
+];
 
 impl Kind {
     /// Every kind.

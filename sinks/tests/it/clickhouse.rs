@@ -7,11 +7,12 @@ use sinks::clickhouse::{ClickHouse, Config};
 use crate::run::{self, Run};
 use crate::{oracle, server};
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../../sql/schemas/clickhouse/0001_tables.sql"),
     include_str!("../../../sql/schemas/clickhouse/0002_rollups.sql"),
     include_str!("../../../sql/schemas/clickhouse/0003_progress.sql"),
     include_str!("../../../sql/schemas/clickhouse/0004_clearing.sql"),
+    include_str!("../../../sql/schemas/clickhouse/0005_bid_kpis.sql"),
 ];
 
 /// A database of the test's own, without tables.
@@ -78,6 +79,12 @@ pub(crate) async fn assert_stands(client: &Client, run: &Run) {
         "SELECT concatWithSeparator('|', bid, {ms}(start_time), {ms}(t), ifNull(asset, ''), side, power_mw, price) FROM awards FINAL"
     );
     oracle::assert_same("awards", &lines(client, &awards).await, &run.awards());
+    let bid_kpis = format!(
+        "SELECT concatWithSeparator('|', organisation, zone, location, market, side, {ms}(start_time), duration_ms, {ms}(t), live_bids, \
+         withdrawn_bids, rejected_bids, expired_bids, offered_mw, ifNull(toString(mean_price), ''), awarded_mw, \
+         ifNull(toString(acceptance_percent), '')) FROM bid_kpis FINAL"
+    );
+    oracle::assert_same("bid kpis", &lines(client, &bid_kpis).await, &run.bid_kpis());
     assert_views(client, run).await;
 }
 

@@ -81,6 +81,7 @@ fn topics(prefix: &str) -> Vec<String> {
         "bids",
         "clearing",
         "awards",
+        "bid_kpis",
         "names",
         "rules",
         "withdrawn",

@@ -16,7 +16,7 @@ use sinks::clickhouse::ClickHouse;
 use crate::clickhouse::{assert_passed, assert_stands, assert_views, database, lines, migrate};
 use crate::run::{self, Run};
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "ticks",
     "bars",
     "kpis",
@@ -25,6 +25,7 @@ const TABLES: [&str; 14] = [
     "bids",
     "clearing",
     "awards",
+    "bid_kpis",
     "notices",
     "dead_letters",
     "progress",

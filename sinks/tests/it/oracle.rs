@@ -7,7 +7,8 @@ use std::sync::Arc;
 use model::money::{price, volume_mwh};
 use model::snapshot::Limits;
 use model::{
-    Alert, AlertState, Award, BarRow, Change, Clearing, Correlation, Granularity, Kpi, LiveBid, SeriesKey, Snapshot,
+    Alert, AlertState, Award, BarRow, BidKpi, Change, Clearing, Correlation, Granularity, Kpi, LiveBid, SeriesKey,
+    Snapshot,
 };
 
 use crate::run::Run;
@@ -116,6 +117,20 @@ impl Run {
             let (power, price) = (volume_mwh(row.power_kw), price(row.price_micros));
             let asset = row.asset.as_deref().unwrap_or("");
             format!("{}|{}|{t}|{asset}|{}|{power}|{price}", row.bid, row.start_ms, row.side.as_str())
+        };
+        rows.iter().map(line).collect()
+    }
+
+    pub(crate) fn bid_kpis(&self) -> Lines {
+        let rows = standing(self, |batch| &batch.bid_kpis, BidKpi::key);
+        let line = |(t, row): &(u64, BidKpi)| {
+            let (place, side) = (self.place(row.key.series), row.key.side.as_str());
+            let counts = format!("{}|{}|{}|{}", row.live, row.withdrawn, row.rejected, row.expired);
+            let (offered, awarded) = (volume_mwh(row.offered_kw), volume_mwh(row.awarded_kw));
+            let acceptance = text(row.acceptance_ppm.map(|ppm| ppm as f64 / 10_000.0));
+            let figures = format!("{offered}|{}|{awarded}|{acceptance}", text(row.mean_price_micros.map(price)));
+            let key = format!("{}|{place}|{side}|{}|{}", row.key.organisation, row.key.start_ms, row.key.duration_ms);
+            format!("{key}|{t}|{counts}|{figures}")
         };
         rows.iter().map(line).collect()
     }

@@ -39,6 +39,11 @@ pub const CLICKHOUSE: &[Migration] = &[
         name: "0004_clearing.sql",
         sql: include_str!("../../schemas/clickhouse/0004_clearing.sql"),
     },
+    Migration {
+        version: 5,
+        name: "0005_bid_kpis.sql",
+        sql: include_str!("../../schemas/clickhouse/0005_bid_kpis.sql"),
+    },
 ];
 
 impl Migration {

@@ -9,6 +9,7 @@
 mod anomalies;
 mod awards;
 mod bars;
+mod bid_kpis;
 mod bid_versions;
 mod bids;
 mod clearing;
@@ -99,7 +100,7 @@ impl LiveCache {
     }
 }
 
-const VERSIONED: [&Definition; 9] = [
+const VERSIONED: [&Definition; 10] = [
     &ticks::TABLE,
     &bars::TABLE,
     &kpis::TABLE,
@@ -109,6 +110,7 @@ const VERSIONED: [&Definition; 9] = [
     &bid_versions::TABLE,
     &clearing::TABLE,
     &awards::TABLE,
+    &bid_kpis::TABLE,
 ];
 const SNAPSHOT: [&snapshot_table::Definition; 5] =
     [&zones::TABLE, &rules::TABLE, &notices::TABLE, &merit_order::TABLE, &system_state::TABLE];
