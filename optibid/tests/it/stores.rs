@@ -368,7 +368,7 @@ fn clearing_of_row(row: &HashMap<String, String>) -> (Key, (Option<f64>, f64, i6
 }
 
 impl Stores {
-    /// The program and ClickHouse say the same of every auction; and something was traded.
+    /// The program, ClickHouse and Postgres say the same of every auction; and something was traded.
     pub(crate) async fn agree_on_auctions(&self, program: &Program) {
         let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, price, \
                      bought_mw, bids FROM clearing";
@@ -384,6 +384,49 @@ impl Stores {
         for (key, row) in &ours {
             assert_eq!(theirs.get(key), Some(row), "{key:?} in clickhouse");
         }
+        let client = self.postgres_client().await;
+        let query = "SELECT zone, location, market, (extract(epoch FROM start_time) * 1000)::bigint, price, bought_mw, bids \
+                     FROM auctions_current";
+        let rows = client.query(query, &[]).await.unwrap();
+        let key = |row: &tokio_postgres::Row| (row.get(0), row.get(1), row.get(2), row.get(3));
+        let theirs: Clearing = rows.iter().map(|row| (key(row), (row.get(4), row.get(5), row.get(6)))).collect();
+        assert_eq!(ours, theirs, "auctions in postgres");
+        self.agree_on_bids(program, &client).await;
+    }
+
+    /// The program and Postgres hold the same bids, at the same revision and with the same status; the program and ClickHouse
+    /// the same key figures of them.
+    async fn agree_on_bids(&self, program: &Program, client: &tokio_postgres::Client) {
+        let ours = program.sql("SELECT bid, revision, status FROM bids").await;
+        let line = |row: &HashMap<String, String>| format!("{}|{}|{}", row["bid"], row["revision"], row["status"]);
+        let ours: HashSet<String> = ours.iter().map(line).collect();
+        let query = "SELECT concat_ws('|', bid, revision, status) FROM bids_current";
+        let theirs: HashSet<String> = client.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+        assert_eq!(ours, theirs, "bids in postgres");
+        let lost =
+            "SELECT count(*) FROM bids b WHERE NOT EXISTS (SELECT FROM bid_events e WHERE (e.bid, e.t) = (b.bid, b.t))";
+        assert_eq!(client.query_one(lost, &[]).await.unwrap().get::<_, i64>(0), 0, "bids without their event");
+        let columns = "zone, location, market, side, organisation, live_bids, withdrawn_bids, offered_mw, awarded_mw";
+        let query = format!("SELECT {columns} FROM bid_kpis");
+        let ours = program.sql(&query).await;
+        let query = format!("SELECT {columns} FROM {}.bid_kpis FINAL FORMAT CSVWithNames", self.prefix);
+        let theirs = csv_rows(&clickhouse(&query).await);
+        let sorted = |rows: &[HashMap<String, String>]| {
+            let number = |row: &HashMap<String, String>, name: &str| row[name].parse::<f64>().unwrap().to_string();
+            let mut lines: Vec<String> = rows
+                .iter()
+                .map(|row| {
+                    let text = ["zone", "location", "market", "side", "organisation"].map(|name| row[name].clone());
+                    let figures =
+                        ["live_bids", "withdrawn_bids", "offered_mw", "awarded_mw"].map(|name| number(row, name));
+                    [text.as_slice(), figures.as_slice()].concat().join("|")
+                })
+                .collect();
+            lines.sort();
+            lines
+        };
+        assert!(!ours.is_empty(), "no key figures of bids");
+        assert_eq!(sorted(&ours), sorted(&theirs), "key figures of bids in clickhouse");
     }
 }
 

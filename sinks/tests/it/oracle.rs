@@ -140,6 +140,45 @@ impl Run {
         self.standing_bids().iter().map(line).collect()
     }
 
+    /// Bids as they stand, with all that a table of them holds.
+    pub(crate) fn bids_with_terms(&self) -> Lines {
+        self.standing_bids().iter().map(|(t, row)| self.bid_line(*t, row)).collect()
+    }
+
+    /// Every version of every bid that became current.
+    pub(crate) fn bid_life(&self) -> Lines {
+        let put = |(t, change): (u64, &Change<LiveBid>)| (!change.is_remove()).then(|| self.bid_line(t, change.row()));
+        self.bid_changes().filter_map(put).collect()
+    }
+
+    /// When which bid was removed.
+    pub(crate) fn bid_removals(&self) -> Lines {
+        let removals = self.bid_changes().filter(|(_, change)| change.is_remove());
+        removals.map(|(t, change)| format!("{}|{t}", change.row().bid)).collect()
+    }
+
+    fn bid_changes(&self) -> impl Iterator<Item = (u64, &Change<LiveBid>)> {
+        self.batches.iter().flat_map(|batch| batch.bids.iter().map(|change| (batch.t, change)))
+    }
+
+    fn bid_line(&self, t: u64, row: &LiveBid) -> String {
+        let (place, step) = (self.place(row.series), &row.steps[0]);
+        // A price in JSON is a float, with a fraction in any case.
+        let (price, power) = (price(step.price_micros), volume_mwh(step.power_kw));
+        let delivery = format!("{}|{}", row.delivery_ms, row.duration_ms);
+        format!(
+            "{}|{t}|{}|{}|{}|{place}|{}|{delivery}|{}|\"curve\"|{}|{price:?}|{power:?}|{power}|{}",
+            row.bid,
+            row.organisation,
+            row.revision,
+            row.status.as_str(),
+            row.side.as_str(),
+            row.kind.as_str(),
+            row.steps.len(),
+            row.event_ms,
+        )
+    }
+
     /// Every step of every alert.
     pub(crate) fn alert_life(&self) -> Lines {
         self.batches.iter().flat_map(|batch| &batch.alerts).map(|alert| self.alert_line(alert)).collect()

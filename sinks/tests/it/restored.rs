@@ -129,7 +129,7 @@ async fn postgres_holds_what_stands_however_much_it_had_lost() {
         let sink = || Postgres::new(postgres::config(&url), run.context.clone());
         sink().write(&run.batches).await.unwrap();
         client
-            .batch_execute("TRUNCATE bars, anomalies, anomaly_life, notices, progress")
+            .batch_execute("TRUNCATE bars, anomalies, anomaly_life, notices, bids, bid_events, auctions, progress")
             .await
             .unwrap();
         sink().write(&run.batches[..held]).await.unwrap();

@@ -23,6 +23,7 @@ pub const POSTGRES: &[Migration] = &[
         name: "0002_time_series.sql",
         sql: include_str!("../../schemas/postgres/0002_time_series.sql"),
     },
+    Migration { version: 3, name: "0003_market.sql", sql: include_str!("../../schemas/postgres/0003_market.sql") },
 ];
 
 /// ClickHouse, in order.
