@@ -7,5 +7,6 @@ echo "cores: $(nproc), load: $(cut -d' ' -f1-3 /proc/loadavg)"
 cargo bench --workspace --bench engine
 cargo bench --workspace --bench generate
 cargo bench --workspace --bench clearing
+cargo bench --workspace --bench bids
 cargo bench --workspace --bench whole
 cargo bench --workspace --bench durable

@@ -34,7 +34,7 @@ const DOCUMENT: &str = "/api/openapi.json";
         bids::write::create_bid, bids::write::amend_bid, bids::write::withdraw_bid,
         bids::read::list_bids, bids::read::bid, bids::read::bid_events,
         auctions::book::auction_book, auctions::merit_order::merit_order, auctions::clearing::clearing,
-        auctions::what_if::what_if, auctions::awards::awards, settlement::settlement,
+        auctions::what_if::what_if, auctions::awards::awards, auctions::bid_kpis::bid_kpis, settlement::settlement,
         analytics::market::market_analytics, analytics::anomalies::anomaly_detection,
         analytics::cross::cross_market_analysis, analytics::kpis::real_time_kpis,
         explain::explain_bar, sql::query,
@@ -45,7 +45,7 @@ const DOCUMENT: &str = "/api/openapi.json";
     tags(
         (name = "market", description = "The market as it is"),
         (name = "bids", description = "Bids: enter, amend, withdraw, look up"),
-        (name = "auctions", description = "Books, merit orders, clearing and awards by delivery interval"),
+        (name = "auctions", description = "Books, merit orders, clearing, awards and key figures of bids by delivery interval"),
         (name = "settlement", description = "What deliveries come to, with profit and loss"),
         (name = "analytics", description = "What follows from it"),
         (name = "explain", description = "Where a number comes from"),

@@ -25,7 +25,7 @@ const NUMBERS: [&str; 6] = ["market", "bids", "settlement", "analytics", "explai
 pub(crate) const SOCKET_PREFIXES: [&str; 3] = ["/api/ws/ws", "/api/ws", "/ws"];
 
 /// Every documented route: method and template. Those of the sockets stand here without their prefix.
-pub(crate) const TABLE: [(Method, &str); 28] = [
+pub(crate) const TABLE: [(Method, &str); 29] = [
     (Method::GET, "/livez"),
     (Method::GET, "/readyz"),
     (Method::GET, "/health"),
@@ -39,6 +39,7 @@ pub(crate) const TABLE: [(Method, &str); 28] = [
     (Method::GET, "/api/market/{location}/{interval}/clearing"),
     (Method::POST, "/api/market/{location}/{interval}/what-if"),
     (Method::GET, "/api/market/{location}/awards"),
+    (Method::GET, "/api/market/bid-kpis"),
     (Method::POST, "/api/bids"),
     (Method::GET, "/api/bids"),
     (Method::GET, "/api/bids/{id}"),

@@ -30,16 +30,12 @@ pub struct Intervals {
 impl Intervals {
     /// The intervals of an auction, nothing offered in any.
     pub fn new(auction: &Auction, rules: &Rules) -> Self {
-        let (start_ms, end_ms) = auction.day_ms;
-        let duration_ms = i64::from(auction.duration_ms.max(1));
-        let count = usize::try_from((end_ms - start_ms) / duration_ms).unwrap_or(0);
-        let gate_ms = rules.zones().of(auction.lead).and_then(|zone| {
-            let gate = zone.auction(auction.market)?.gate?;
-            gate.closes_ms(start_ms, zone.auction_timezone(auction.market))
-        });
-        // Decoding refuses intervals of less than a minute.
-        let count = count.min(usize::from(Interval::MAX));
-        Self { start_ms, duration_ms, gate_ms, tallies: vec![[Tally::default(); 2]; count] }
+        Self {
+            start_ms: auction.day_ms.0,
+            duration_ms: i64::from(auction.duration_ms.max(1)),
+            gate_ms: rules.gate_ms(auction),
+            tallies: vec![[Tally::default(); 2]; auction.intervals()],
+        }
     }
 
     /// How many.

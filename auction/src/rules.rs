@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use clearing::Interval;
 use model::{LiveBid, LocationId, Market, SeriesKey, T, Zones};
 
 /// What clears together: the day of delivery of a market, in a zone or in zones that are coupled.
@@ -69,6 +70,19 @@ impl Rules {
         forgotten_at(self.day(bid.series, bid.delivery_ms), retention_ms)
     }
 
+    /// When the gate of an auction closes, UTC ms; `None` where there is none.
+    pub fn gate_ms(&self, auction: &Auction) -> Option<i64> {
+        let zone = self.zones.of(auction.lead)?;
+        let gate = zone.auction(auction.market)?.gate?;
+        gate.closes_ms(auction.day_ms.0, zone.auction_timezone(auction.market))
+    }
+
+    /// The T from which on awards of the interval that starts at `start_ms` are said: its gate, or its start where there
+    /// is none.
+    pub fn closes_at(&self, auction: &Auction, start_ms: i64) -> T {
+        T::try_from(self.gate_ms(auction).unwrap_or(start_ms)).unwrap_or(0)
+    }
+
     /// The zones of an auction, its lead first.
     pub fn members(&self, auction: &Auction) -> Vec<LocationId> {
         match self.coupled.get(&(auction.lead, auction.market)) {
@@ -96,6 +110,22 @@ impl Auction {
             && (self.day_ms.0..self.day_ms.1).contains(&bid.delivery_ms)
             && members.contains(&bid.series.location)
     }
+
+    /// How many whole delivery intervals its day has.
+    pub fn intervals(&self) -> usize {
+        let count = usize::try_from((self.day_ms.1 - self.day_ms.0) / i64::from(self.duration_ms.max(1))).unwrap_or(0);
+        // Decoding refuses intervals of less than a minute.
+        count.min(usize::from(Interval::MAX))
+    }
+
+    /// Start of the delivery interval that holds an instant, UTC ms; `None` outside of the day's intervals.
+    pub fn interval_of(&self, at_ms: i64) -> Option<i64> {
+        let since_ms = at_ms.checked_sub(self.day_ms.0).filter(|since_ms| *since_ms >= 0)?;
+        let duration_ms = i64::from(self.duration_ms.max(1));
+        let number = since_ms / duration_ms;
+        let is_there = usize::try_from(number).is_ok_and(|number| number < self.intervals());
+        is_there.then(|| self.day_ms.0 + number * duration_ms)
+    }
 }
 
 #[cfg(test)]
@@ -115,5 +145,10 @@ mod tests {
         assert_eq!(rules.members(&auction("PJM")), [series("PJM").location]);
         // Madrid's day, an hour before Lisbon's.
         assert_eq!(model::time::rfc3339(auction("PT").day_ms.0), "2025-06-20T22:00:00.000Z");
+        assert_eq!((auction("PT").intervals(), auction("PT").interval_of(at + 1_234)), (24, Some(at)));
+        let (start_ms, end_ms) = auction("PT").day_ms;
+        assert_eq!((auction("PT").interval_of(start_ms - 1), auction("PT").interval_of(end_ms)), (None, None));
+        assert_eq!(model::time::rfc3339(rules.closes_at(&auction("PT"), at) as i64), "2025-06-20T10:00:00.000Z");
+        assert_eq!(rules.closes_at(&auction("PJM"), at), at as T);
     }
 }

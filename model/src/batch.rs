@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bar::BarRow;
 use crate::bid::LiveBid;
+use crate::bid_kpi::BidKpi;
 use crate::clearing::{Award, Clearing};
 use crate::dead_letter::DeadLetter;
 use crate::location::LocationName;
@@ -127,6 +128,8 @@ pub struct Batch {
     pub settlement: Vec<Change<Settlement>>,
     /// Profit and loss by day.
     pub pnl: Vec<Change<Pnl>>,
+    /// Key figures of bids.
+    pub bid_kpis: Vec<Change<BidKpi>>,
     /// Rules.
     pub rules: Vec<Change<Rule>>,
     /// Notices.
@@ -155,6 +158,7 @@ impl Batch {
             + self.awards.len()
             + self.settlement.len()
             + self.pnl.len()
+            + self.bid_kpis.len()
             + self.rules.len()
             + self.notices.len()
             + self.dead_letters.len()

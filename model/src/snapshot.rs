@@ -4,8 +4,8 @@
 //! readers keep theirs as long as they like, and everybody reads one consistent T.
 //!
 //! Bound: minute bars 48 h, 5- and 15-minute bars 14 d, hourly and daily bars 400 d (`Limits`), alerts,
-//! correlations, and clearing, awards and settlement after their delivery as long as minute bars, ticks and notices by number.
-//! P&L stays as long after its day of delivery.
+//! correlations, and clearing, awards, key figures of bids and settlement after their delivery as long as minute bars, ticks and
+//! notices by number. P&L stays as long after its day of delivery.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::bar::{BarKey, BarRow};
 use crate::batch::{Batch, Change, Counts};
 use crate::bid::LiveBid;
+use crate::bid_kpi::{BidKpi, BidKpiKey};
 use crate::clearing::{Award, AwardKey, Clearing, ClearingKey};
 use crate::location::{LocationId, LocationName, SeriesKey};
 use crate::notice::Notice;
@@ -77,6 +78,8 @@ pub struct Snapshot {
     pub settlement: OrdMap<SettlementKey, (T, Settlement)>,
     /// Profit and loss by day.
     pub pnl: OrdMap<PnlKey, (T, Pnl)>,
+    /// Key figures of bids.
+    pub bid_kpis: OrdMap<BidKpiKey, (T, BidKpi)>,
     /// Rules.
     pub rules: OrdMap<String, (T, Rule)>,
     /// Newest minute bar of each series: close and `last_ms` are the latest price. Outlives retention.
@@ -146,6 +149,7 @@ impl Snapshot {
         apply_rows(&mut self.awards, t, &batch.awards, Award::key);
         apply_rows(&mut self.settlement, t, &batch.settlement, Settlement::key);
         apply_rows(&mut self.pnl, t, &batch.pnl, Pnl::key);
+        apply_rows(&mut self.bid_kpis, t, &batch.bid_kpis, BidKpi::key);
         apply_rows(&mut self.rules, t, &batch.rules, |rule| rule.rule.clone());
         for alert in &batch.alerts {
             self.alerts.insert(alert.anomaly.id, alert.clone());
@@ -291,6 +295,10 @@ impl Snapshot {
         let old = self.pnl.iter().filter(|(_, (t, row))| is_old(row.day_end_ms, *t)).map(|(key, _)| key.clone());
         for key in old.collect::<Vec<_>>() {
             self.pnl.remove(&key);
+        }
+        let old = self.bid_kpis.iter().filter(|(key, (t, _))| is_old(key.start_ms, *t)).map(|(key, _)| key.clone());
+        for key in old.collect::<Vec<_>>() {
+            self.bid_kpis.remove(&key);
         }
     }
 

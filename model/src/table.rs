@@ -15,6 +15,7 @@ use arrow::error::ArrowError;
 
 use crate::bar::BarRow;
 use crate::bid::LiveBid;
+use crate::bid_kpi::BidKpi;
 use crate::clearing::{Award, Clearing};
 use crate::location::{LocationId, LocationName, Names, SeriesKey};
 use crate::money::{price, volume_mwh};
@@ -48,11 +49,13 @@ pub enum Table {
     Settlement,
     /// Profit and loss by day.
     Pnl,
+    /// Key figures of bids.
+    BidKpis,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ticks,
         Self::Bars,
         Self::Kpis,
@@ -63,6 +66,7 @@ impl Table {
         Self::Awards,
         Self::Settlement,
         Self::Pnl,
+        Self::BidKpis,
     ];
 
     /// SQL name.
@@ -78,6 +82,7 @@ impl Table {
             Self::Awards => "awards",
             Self::Settlement => "settlement",
             Self::Pnl => "pnl",
+            Self::BidKpis => "bid_kpis",
         }
     }
 
@@ -99,6 +104,8 @@ impl Table {
                 &["organisation", "asset", "bid", "zone", "location", "market", "start_time", "duration_ms"]
             }
             Self::Pnl => &["organisation", "asset", "zone", "start_time"],
+            // Whose comes last: it is free text, and what stands before it tells where it begins.
+            Self::BidKpis => &["zone", "location", "market", "side", "start_time", "duration_ms", "organisation"],
         }
     }
 
@@ -106,7 +113,13 @@ impl Table {
     pub fn time_column(self) -> &'static str {
         match self {
             Self::Ticks => "event_time",
-            Self::Bars | Self::Anomalies | Self::Clearing | Self::Awards | Self::Settlement | Self::Pnl => "start_time",
+            Self::Bars
+            | Self::Anomalies
+            | Self::Clearing
+            | Self::Awards
+            | Self::Settlement
+            | Self::Pnl
+            | Self::BidKpis => "start_time",
             Self::Kpis | Self::Correlations => "t",
             Self::Bids => "delivery_time",
         }
@@ -128,6 +141,7 @@ impl Table {
             Self::Awards => awards(context, []),
             Self::Settlement => settlement(context, []),
             Self::Pnl => pnl(context, []),
+            Self::BidKpis => bid_kpis(context, []),
         };
         empty.expect("columns of an empty table have equal length").schema()
     }
@@ -514,6 +528,34 @@ pub fn pnl<'a>(
     columns.int("intervals", row().map(|row| row.intervals));
     columns.int("open_intervals", row().map(|row| row.open_intervals));
     columns.maybe_text("currency", row().map(|row| context.currency(row.zone)));
+    columns.flag("removed", rows.iter().map(|(_, removed, _)| *removed));
+    columns.finish()
+}
+
+/// Encodes key figures of bids: MW, currency per MWh, acceptance in percent.
+pub fn bid_kpis<'a>(
+    context: Context<'_>,
+    rows: impl IntoIterator<Item = Version<'a, BidKpi>>,
+) -> Result<RecordBatch, ArrowError> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let row = || rows.iter().map(|(_, _, row)| *row);
+    let key = || row().map(|row| &row.key);
+    let mut columns = Columns::new();
+    columns.time("t", rows.iter().map(|(t, _, _)| millis(*t)));
+    columns.text("organisation", key().map(|key| &key.organisation));
+    columns.series(context, "", &key().map(|key| key.series).collect::<Vec<_>>());
+    columns.text("side", key().map(|key| key.side.as_str()));
+    columns.time("start_time", key().map(|key| key.start_ms));
+    columns.int("duration_ms", key().map(|key| i64::from(key.duration_ms)));
+    columns.int("live_bids", row().map(|row| row.live));
+    columns.int("withdrawn_bids", row().map(|row| row.withdrawn));
+    columns.int("rejected_bids", row().map(|row| row.rejected));
+    columns.int("expired_bids", row().map(|row| row.expired));
+    columns.float("offered_mw", row().map(|row| volume_mwh(row.offered_kw)));
+    columns.maybe_float("mean_price", row().map(|row| row.mean_price_micros.map(price)));
+    columns.float("awarded_mw", row().map(|row| volume_mwh(row.awarded_kw)));
+    columns.maybe_float("acceptance_percent", row().map(|row| row.acceptance_ppm.map(|ppm| ppm as f64 / 10_000.0)));
+    columns.maybe_text("currency", key().map(|key| context.currency(key.series.location)));
     columns.flag("removed", rows.iter().map(|(_, removed, _)| *removed));
     columns.finish()
 }

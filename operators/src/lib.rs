@@ -7,7 +7,8 @@
 //!             │         └──► correlation                     ──► Outputs::correlations
 //!             └─ tick rows, refused ticks, counts
 //! bids  ──► bids ─┬────────────────────────────────────────── ──► Outputs::bids
-//!                 └► auctions ─┬───────────────────────────── ──► Outputs::clearing, awards
+//!                 ├► auctions ─┬───────────────────────────── ──► Outputs::clearing, awards
+//!                 └────────────┼► bid_kpis                   ──► Outputs::bid_kpis
 //! meters, 5m bars ─────────────┴► settlement                 ──► Outputs::settlement, pnl
 //! ```
 //!
@@ -19,6 +20,7 @@
 pub mod anomaly;
 pub mod auctions;
 pub mod bars;
+pub mod bid_kpis;
 pub mod bids;
 pub mod config;
 pub mod correlation;
@@ -32,8 +34,8 @@ pub mod settlement;
 use differential_dataflow::{AsCollection, VecCollection};
 use model::batch::Counts;
 use model::{
-    Anomaly, Award, BarRow, BidEvent, Clearing, Correlation, Granularity, Kpi, LiveBid, MeterReading, PartitionId, Pnl,
-    Rule, Settlement, T, Tick, TickRow, Zones,
+    Anomaly, Award, BarRow, BidEvent, BidKpi, Clearing, Correlation, Granularity, Kpi, LiveBid, MeterReading,
+    PartitionId, Pnl, Rule, Settlement, T, Tick, TickRow, Zones,
 };
 use timely::dataflow::StreamVec;
 
@@ -89,6 +91,8 @@ pub struct Outputs<'s> {
     pub settlement: VecCollection<'s, T, Settlement, isize>,
     /// Profit and loss by day.
     pub pnl: VecCollection<'s, T, Pnl, isize>,
+    /// Key figures of bids per organisation, series, side and delivery interval.
+    pub bid_kpis: VecCollection<'s, T, BidKpi, isize>,
     /// Rules that stand.
     pub rules: VecCollection<'s, T, Rule, isize>,
     /// Ticks that came too late, whole.
@@ -142,6 +146,7 @@ pub fn build<'s>(config: &Config, zones: &Zones, inputs: Inputs<'s>) -> Outputs<
         None => rollups.clone(),
     };
     let settled = settlement::settlement(config, zones, awards.clone(), prices, inputs.meters, barriers);
+    let bid_kpis = bid_kpis::bid_kpis(config, zones, bids.clone(), awards.clone());
     Outputs {
         ticks: minute.ticks,
         bars: minute.bars.concat(rollups),
@@ -153,6 +158,7 @@ pub fn build<'s>(config: &Config, zones: &Zones, inputs: Inputs<'s>) -> Outputs<
         awards,
         settlement: settled.settlement,
         pnl: settled.pnl,
+        bid_kpis,
         rules,
         refused: minute.refused,
         refused_meters: settled.refused,

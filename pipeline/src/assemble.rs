@@ -171,6 +171,7 @@ pub(crate) fn assemble<'s>(
     let mut awards = builder.new_input(outputs.awards.inner, Exchange::new(|_: &_| 0));
     let mut settlement = builder.new_input(outputs.settlement.inner, Exchange::new(|_: &_| 0));
     let mut pnl = builder.new_input(outputs.pnl.inner, Exchange::new(|_: &_| 0));
+    let mut bid_kpis = builder.new_input(outputs.bid_kpis.inner, Exchange::new(|_: &_| 0));
     let mut rules = builder.new_input(outputs.rules.inner, Exchange::new(|_: &_| 0));
     builder.build(move |_capabilities| {
         move |frontiers| {
@@ -196,6 +197,7 @@ pub(crate) fn assemble<'s>(
             awards.for_each(|_, rows| to.updates(rows, |moment| &mut moment.awards));
             settlement.for_each(|_, rows| to.updates(rows, |moment| &mut moment.settlement));
             pnl.for_each(|_, rows| to.updates(rows, |moment| &mut moment.pnl));
+            bid_kpis.for_each(|_, rows| to.updates(rows, |moment| &mut moment.bid_kpis));
             rules.for_each(|_, rows| to.updates(rows, |moment| &mut moment.rules));
             // An output that can never say anything has an empty frontier, and holds nobody up.
             if let Some(least) = frontiers.iter().filter_map(|f| f.frontier().first().copied()).min() {

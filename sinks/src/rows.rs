@@ -15,7 +15,7 @@ use arrow::array::{TimestampMillisecondArray, UInt32Array};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMillisecondType, UInt32Type};
 use model::table::{self, Table, Version};
 use model::time::MINUTE_MS;
-use model::{Alert, Award, Batch, Change, Clearing, Correlation, DeadLetter, Kpi, Notice, Pnl, Settlement, T};
+use model::{Alert, Award, Batch, BidKpi, Change, Clearing, Correlation, DeadLetter, Kpi, Notice, Pnl, Settlement, T};
 
 use crate::{Context, Error};
 
@@ -37,7 +37,7 @@ pub(crate) enum Keep {
 pub(crate) fn history_keep(table: Table) -> Keep {
     match table {
         Table::Ticks | Table::Anomalies | Table::Bids => Keep::Every,
-        Table::Bars | Table::Clearing | Table::Awards | Table::Settlement | Table::Pnl => Keep::Newest,
+        Table::Bars | Table::Clearing | Table::Awards | Table::Settlement | Table::Pnl | Table::BidKpis => Keep::Newest,
         Table::Kpis | Table::Correlations => Keep::NewestPerMinute,
     }
 }
@@ -67,6 +67,7 @@ pub(crate) fn encode(
             table::settlement(with, select(batches, |batch| &batch.settlement, Settlement::key, keep))?
         }
         Table::Pnl => table::pnl(with, select(batches, |batch| &batch.pnl, Pnl::key, keep))?,
+        Table::BidKpis => table::bid_kpis(with, select(batches, |batch| &batch.bid_kpis, BidKpi::key, keep))?,
     })
 }
 

@@ -43,6 +43,9 @@ pub(crate) fn batches(state: &Snapshot) -> Vec<Arc<Batch>> {
     for (t, row) in state.pnl.values() {
         at(*t, &mut |batch| batch.pnl.push(Change::Put(row.clone())));
     }
+    for (t, row) in state.bid_kpis.values() {
+        at(*t, &mut |batch| batch.bid_kpis.push(Change::Put(row.clone())));
+    }
     for (t, row) in state.rules.values() {
         at(*t, &mut |batch| batch.rules.push(Change::Put(row.clone())));
     }

@@ -1,9 +1,9 @@
-//! Books, clearing and awards as clients see them, the same over REST and over the WebSocket. Power in MW, prices in
+//! Books, clearing, awards and key figures of bids as clients see them, the same over REST and over the WebSocket. Power in MW, prices in
 //! currency per MWh, surplus in currency.
 
 use model::money::{price, volume_mwh};
 use model::time::{T, rfc3339};
-use model::{Award, Clearing, Side};
+use model::{Award, BidKpi, Clearing, Side};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -148,6 +148,62 @@ impl AwardView {
             side: award.side.as_str(),
             power_mw: volume_mwh(award.power_kw),
             price: price(award.price_micros),
+            t,
+        }
+    }
+}
+
+/// What an organisation has in the book of one delivery interval, and how much of it was taken.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct BidKpiView {
+    /// Whose bids.
+    #[schema(example = "Acme")]
+    pub(crate) organisation: String,
+    #[serde(flatten)]
+    pub(crate) series: Series,
+    /// `buy` or `sell`.
+    #[schema(example = "sell")]
+    pub(crate) side: &'static str,
+    /// Start of the delivery interval.
+    pub(crate) start: String,
+    /// Its length, ms.
+    pub(crate) duration_ms: u32,
+    /// Bids that count in the book.
+    pub(crate) live_bids: i64,
+    /// Bids taken back.
+    pub(crate) withdrawn_bids: i64,
+    /// Bids refused by the market.
+    pub(crate) rejected_bids: i64,
+    /// Bids past their gate without a result.
+    pub(crate) expired_bids: i64,
+    /// Power that live bids offer or ask for.
+    pub(crate) offered_mw: f64,
+    /// Its mean price, weighted by power; null where nothing is offered.
+    pub(crate) mean_price: Option<f64>,
+    /// Power awarded; 0 until the gate closes.
+    pub(crate) awarded_mw: f64,
+    /// Awarded of offered energy; null until the gate closes, and where nothing is offered.
+    pub(crate) acceptance_percent: Option<f64>,
+    /// T at which it was said, or last revised.
+    pub(crate) t: T,
+}
+
+impl BidKpiView {
+    pub(crate) fn new(labels: &Labels, t: T, row: &BidKpi) -> Self {
+        Self {
+            organisation: row.key.organisation.clone(),
+            series: labels.series(row.key.series),
+            side: row.key.side.as_str(),
+            start: rfc3339(row.key.start_ms),
+            duration_ms: row.key.duration_ms,
+            live_bids: row.live,
+            withdrawn_bids: row.withdrawn,
+            rejected_bids: row.rejected,
+            expired_bids: row.expired,
+            offered_mw: volume_mwh(row.offered_kw),
+            mean_price: row.mean_price_micros.map(price),
+            awarded_mw: volume_mwh(row.awarded_kw),
+            acceptance_percent: row.acceptance_ppm.map(|ppm| ppm as f64 / 10_000.0),
             t,
         }
     }

@@ -266,6 +266,38 @@ async fn awards_are_found_by_bid_organisation_and_time() {
 }
 
 #[tokio::test]
+async fn key_figures_of_bids_are_found_by_whose_where_and_when() {
+    let world = day::world().await;
+    let get = async |query: &str| world.get(&format!("/api/market/bid-kpis?{query}")).await;
+    let (status, body) = get("").await;
+    assert_eq!((status, &body["t"], &body["truncated"]), (200, &json!(noon() + 1), &json!(false)));
+    let all = body["bid_kpis"].as_array().unwrap();
+    assert!(all.len() > 5 && body["count"] == all.len(), "{body}");
+    let starts: Vec<&str> = all.iter().map(|row| row["start"].as_str().unwrap()).collect();
+    assert!(starts.is_sorted());
+    // What is awarded in the rows is what the awards say.
+    let awarded = |rows: &Value, power: &str| -> f64 {
+        rows.as_array().unwrap().iter().map(|row| row[power].as_f64().unwrap()).sum()
+    };
+    let (_, awards) = world.get("/api/market/ES/awards").await;
+    let (_, here) = get("location=ES").await;
+    assert_eq!(awarded(&here["bid_kpis"], "awarded_mw"), awarded(&awards["awards"], "power_mw"));
+    let (_, cut) = get("location=ES&limit=1").await;
+    assert_eq!((&cut["count"], &cut["truncated"]), (&json!(1), &json!(true)), "{cut}");
+    golden::check("bid-kpis", &get(&format!("location=ES&start={}&end={}", hour(0), hour(3))).await.1);
+    let count = async |query: &str| get(query).await.1["count"].as_u64().unwrap();
+    assert!(count("side=buy").await > 0 && count("side=buy").await + count("side=sell").await == all.len() as u64);
+    assert!(count("organisation=Blocks").await > 0);
+    assert_eq!(count("organisation=Nobody").await, 0);
+    assert_eq!(count("market=CONTINUOUS").await, 0);
+    assert_eq!(count(&format!("start={}", hour(24))).await, 0);
+    for wrong in ["limit=0", "side=both", "start=teatime", "market=SOUK", "from=2025-11-20"] {
+        assert_eq!(get(wrong).await.0, 400, "{wrong}");
+    }
+    assert_eq!(get("location=nowhere").await.0, 404);
+}
+
+#[tokio::test]
 async fn where_there_is_nothing_the_answer_says_what_there_is() {
     let world = day::world().await;
     for what in ["book", "merit-order", "clearing"] {

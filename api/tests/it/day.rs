@@ -3,12 +3,14 @@
 //! Hour 0 in Spain clears at 30 with two bids at the margin; Portugal has its own price, there is no capacity between
 //! them. Hours 2 and 3 in Spain have two blocks, of which one is accepted. Hour 5 has a linear curve.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use auction::{Auction, Book, Rules};
 use model::wire::{Decoded, Decoder, Limits, Origin, TopicKind};
 use model::{
-    Award, Batch, BidEvent, BidKind, BidStatus, Change, Clearing, Market, Names, SeriesKey, Side, Step, Zones,
+    Award, Batch, BidEvent, BidKind, BidKpi, BidKpiKey, BidStatus, Change, Clearing, Market, Names, SeriesKey, Side,
+    Step, Zones,
 };
 
 use crate::world::{World, at, micros, noon};
@@ -106,15 +108,65 @@ pub(crate) fn batch(t: u64, bids: &[BidEvent]) -> Batch {
     let awards = book.intervals().all().flat_map(|interval| book.awards(interval).into_values());
     let mut awards: Vec<Award> = awards.collect();
     awards.sort();
+    let figures = figures(bids, &awards);
     let mut bids = bids.to_vec();
     bids.sort_by(|one, other| one.bid.cmp(&other.bid));
     Batch {
         t,
         bids: bids.into_iter().map(Change::Put).collect(),
         clearing: rows(&book).into_iter().map(Change::Put).collect(),
+        bid_kpis: figures.into_iter().map(Change::Put).collect(),
         awards: awards.into_iter().map(Change::Put).collect(),
         ..Batch::default()
     }
+}
+
+/// The key figures of bids when their gate is closed.
+fn figures(bids: &[BidEvent], awards: &[Award]) -> Vec<BidKpi> {
+    let mut rows: BTreeMap<BidKpiKey, (BidKpi, i64)> = BTreeMap::new();
+    for bid in bids.iter().filter(|bid| !matches!(bid.kind, BidKind::Capacity { .. })) {
+        for steps in bid.steps.chunk_by(|one, other| one.start_ms == other.start_ms) {
+            let key = BidKpiKey {
+                series: bid.series,
+                start_ms: steps[0].start_ms,
+                duration_ms: bid.duration_ms,
+                side: bid.side,
+                organisation: bid.organisation.clone(),
+            };
+            let empty = BidKpi {
+                key: key.clone(),
+                live: 0,
+                withdrawn: 0,
+                rejected: 0,
+                expired: 0,
+                offered_kw: 0,
+                mean_price_micros: None,
+                awarded_kw: 0,
+                acceptance_ppm: None,
+            };
+            let (row, value) = rows.entry(key).or_insert((empty, 0));
+            if !bid.is_live() {
+                row.withdrawn += 1;
+                continue;
+            }
+            row.live += 1;
+            row.offered_kw += steps.iter().map(|step| step.power_kw).sum::<i64>();
+            let mean = |step: &Step| (step.price_micros + step.end_price_micros) / 2;
+            *value += steps.iter().map(|step| step.power_kw * mean(step)).sum::<i64>();
+        }
+    }
+    let finish = |(mut row, value): (BidKpi, i64)| {
+        let of_row = |award: &&Award| {
+            let key = &row.key;
+            (award.series, award.start_ms, award.side) == (key.series, key.start_ms, key.side)
+                && award.organisation == key.organisation
+        };
+        row.awarded_kw = awards.iter().filter(of_row).map(|award| award.power_kw).sum();
+        row.mean_price_micros = value.checked_div(row.offered_kw);
+        row.acceptance_ppm = (row.awarded_kw * 1_000_000).checked_div(row.offered_kw);
+        row
+    };
+    rows.into_values().map(finish).collect()
 }
 
 /// The world with the day's bids in it.

@@ -12,22 +12,22 @@ use timely::dataflow::StreamVec;
 
 use crate::driven::{Moment, Standing, Updates, run};
 
-const HOUR: i64 = 3_600_000;
+pub(crate) const HOUR: i64 = 3_600_000;
 const EUR: i64 = 1_000_000;
 const MARKET: Market = Market::DayAheadHourly;
 /// Hours of the day that bids are for.
 const HOURS: i64 = 4;
 
-fn ms(text: &str) -> i64 {
+pub(crate) fn ms(text: &str) -> i64 {
     model::time::parse_instant(text).unwrap()
 }
 
 /// The delivery day in Madrid, 23 hours long; its gate is at 12:00 the day before.
-fn iberia() -> (i64, i64, i64) {
+pub(crate) fn iberia() -> (i64, i64, i64) {
     (ms("2025-03-29T23:00:00Z"), ms("2025-03-30T22:00:00Z"), ms("2025-03-29T11:00:00Z"))
 }
 
-fn place(zone: &str) -> LocationId {
+pub(crate) fn place(zone: &str) -> LocationId {
     Zones::built_in().get(zone).unwrap().index()
 }
 
@@ -104,7 +104,7 @@ fn bid(number: usize, offset: i64, dice: &mut ChaCha8Rng) -> BidEvent {
     }
 }
 
-fn script(seed: u64) -> Vec<Moment<BidEvent, ()>> {
+pub(crate) fn script(seed: u64) -> Vec<Moment<BidEvent, ()>> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let (_, _, gate_ms) = iberia();
     let (mut t, mut offset) = ((gate_ms - 2 * HOUR) as T, 0);

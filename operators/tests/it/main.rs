@@ -9,6 +9,7 @@
 mod anomaly;
 mod auctions;
 mod bars;
+mod bid_kpis;
 mod bids;
 mod correlation;
 mod driven;

@@ -173,6 +173,7 @@ fn a_restored_graph_says_what_the_first_one_says() {
             after("awards", at, workers, &whole.awards, &again.awards);
             after("settlement", at, workers, &whole.settlement, &again.settlement);
             after("pnl", at, workers, &whole.pnl, &again.pnl);
+            after("key figures of bids", at, workers, &whole.bid_kpis, &again.bid_kpis);
             after("rules", at, workers, &whole.rules, &again.rules);
             let later = |(t, _): &&(T, _)| *t > at;
             assert!(
@@ -188,6 +189,7 @@ fn a_restored_graph_says_what_the_first_one_says() {
             assert_eq!(standing_at(&whole.correlations, at), standing_at(&again.correlations, at), "at {at}");
             assert_eq!(standing_at(&whole.clearing, at), standing_at(&again.clearing, at), "clearing at {at}");
             assert_eq!(standing_at(&whole.awards, at), standing_at(&again.awards, at), "awards at {at}");
+            assert_eq!(standing_at(&whole.bid_kpis, at), standing_at(&again.bid_kpis, at), "figures of bids at {at}");
             assert_eq!(standing_at(&whole.rules, at), standing_at(&again.rules, at), "rules at {at}");
             // What is frozen or forgotten is not said again; what is said stands.
             subset("bars", &standing_at(&again.bars, at), &standing_at(&whole.bars, at));

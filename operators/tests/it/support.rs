@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use model::batch::Counts;
 use model::{
-    Anomaly, Award, BarRow, BidEvent, Clearing, Correlation, DeadLetter, Kpi, LiveBid, MeterReading, Names, Pnl, Rule,
-    Settlement, T, Tick, TickRow, Zones,
+    Anomaly, Award, BarRow, BidEvent, BidKpi, Clearing, Correlation, DeadLetter, Kpi, LiveBid, MeterReading, Names,
+    Pnl, Rule, Settlement, T, Tick, TickRow, Zones,
 };
 use operators::bars::SavedMinute;
 use operators::keyed::Barrier;
@@ -55,6 +55,7 @@ pub(crate) struct Captured {
     pub(crate) awards: Updates<Award>,
     pub(crate) settlement: Updates<Settlement>,
     pub(crate) pnl: Updates<Pnl>,
+    pub(crate) bid_kpis: Updates<BidKpi>,
     pub(crate) rules: Updates<Rule>,
     pub(crate) dead_letters: Vec<(T, DeadLetter)>,
     /// Added up a T.
@@ -97,6 +98,7 @@ pub(crate) fn run(work: &Workload, workers: usize, seed: u64) -> Captured {
             updates(out.awards.inner, into, end, &probe, |all| &mut all.awards);
             updates(out.settlement.inner, into, end, &probe, |all| &mut all.settlement);
             updates(out.pnl.inner, into, end, &probe, |all| &mut all.pnl);
+            updates(out.bid_kpis.inner, into, end, &probe, |all| &mut all.bid_kpis);
             updates(out.rules.inner, into, end, &probe, |all| &mut all.rules);
             records(out.ticks, into, &probe, |all, t, row| all.ticks.push((t, row)));
             let (zones, names) = (work.zones.clone(), work.names.clone());
@@ -264,6 +266,7 @@ impl Captured {
         self.awards.sort();
         self.settlement.sort();
         self.pnl.sort();
+        self.bid_kpis.sort();
         self.rules.sort();
         self.dead_letters.sort();
         self.saved_minutes.iter_mut().for_each(|(_, minute)| minute.records.sort());
@@ -345,6 +348,7 @@ pub(crate) fn run_all(work: &Workload, seed: u64) -> Captured {
         same("awards", workers, &one.awards, &other.awards);
         same("settlement", workers, &one.settlement, &other.settlement);
         same("pnl", workers, &one.pnl, &other.pnl);
+        same("key figures of bids", workers, &one.bid_kpis, &other.bid_kpis);
         same("anomalies", workers, &one.anomalies, &other.anomalies);
         same("correlations", workers, &one.correlations, &other.correlations);
         same("rules", workers, &one.rules, &other.rules);

@@ -26,7 +26,7 @@ async fn both_stores_are_migrated_once_and_told_so() {
     let first = migrate(&stores, &[]);
     assert!(first.status.success(), "{}", told(&first));
     let text = told(&first);
-    assert!(text.contains("postgres: applied 0001_reference.sql, 0002_time_series.sql"), "{text}");
+    assert!(text.contains("postgres: applied 0001_reference.sql, 0002_time_series.sql, 0003_market.sql"), "{text}");
     assert!(text.contains("clickhouse: applied 0001_tables.sql, 0002_rollups.sql"), "{text}");
     let tables = clickhouse(&format!("SELECT count() FROM system.tables WHERE database = '{}'", stores.prefix)).await;
     assert!(tables.trim().parse::<u64>().unwrap() > 5, "{tables}");

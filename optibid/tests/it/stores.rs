@@ -375,8 +375,8 @@ fn clearing_of_row(row: &HashMap<String, String>) -> (Key, (Option<f64>, f64, i6
 }
 
 impl Stores {
-    /// The program and ClickHouse say the same of every auction, as soon as the last bids are in: whoever has waited for
-    /// the ticks has not waited for them. And something was traded.
+    /// The program, ClickHouse and Postgres say the same of every auction, as soon as the last bids are in: whoever has waited
+    /// for the ticks has not waited for them. And something was traded.
     pub(crate) async fn agree_on_auctions(&self, program: &Program) {
         let query = "SELECT zone, location, market, CAST(arrow_cast(start_time, 'Int64') AS BIGINT) AS start_ms, price, \
                      bought_mw, bids FROM clearing";
@@ -385,14 +385,63 @@ impl Stores {
              FROM {}.clearing FINAL FORMAT CSVWithNames",
             self.prefix
         );
-        let ours = eventually("auctions that are the same in ClickHouse", async || {
+        let client = self.postgres_client().await;
+        let in_postgres = "SELECT zone, location, market, (extract(epoch FROM start_time) * 1000)::bigint, price, \
+                           bought_mw, bids FROM auctions_current";
+        let ours = eventually("auctions that are the same in ClickHouse and Postgres", async || {
             self.caught_up(program).await;
             let ours: Clearing = program.sql(query).await.iter().map(clearing_of_row).collect();
             let theirs: Clearing = csv_rows(&clickhouse(&stored).await).iter().map(clearing_of_row).collect();
-            (ours == theirs).then_some(ours)
+            let rows = client.query(in_postgres, &[]).await.unwrap();
+            let key = |row: &tokio_postgres::Row| (row.get(0), row.get(1), row.get(2), row.get(3));
+            let others: Clearing = rows.iter().map(|row| (key(row), (row.get(4), row.get(5), row.get(6)))).collect();
+            (ours == theirs && ours == others).then_some(ours)
         })
         .await;
         assert!(ours.values().any(|(price, ..)| price.is_some()), "nothing was traded");
+        self.agree_on_bids(program, &client).await;
+    }
+
+    /// The program and Postgres hold the same bids, at the same revision and with the same status; the program and ClickHouse
+    /// the same key figures of them.
+    async fn agree_on_bids(&self, program: &Program, client: &tokio_postgres::Client) {
+        let line = |row: &HashMap<String, String>| format!("{}|{}|{}", row["bid"], row["revision"], row["status"]);
+        let query = "SELECT concat_ws('|', bid, revision, status) FROM bids_current";
+        eventually("bids that are the same in Postgres", async || {
+            self.caught_up(program).await;
+            let ours = program.sql("SELECT bid, revision, status FROM bids").await;
+            let ours: HashSet<String> = ours.iter().map(line).collect();
+            let rows = client.query(query, &[]).await.unwrap();
+            (ours == rows.iter().map(|row| row.get(0)).collect::<HashSet<String>>()).then_some(())
+        })
+        .await;
+        let lost =
+            "SELECT count(*) FROM bids b WHERE NOT EXISTS (SELECT FROM bid_events e WHERE (e.bid, e.t) = (b.bid, b.t))";
+        assert_eq!(client.query_one(lost, &[]).await.unwrap().get::<_, i64>(0), 0, "bids without their event");
+        let columns = "zone, location, market, side, organisation, live_bids, withdrawn_bids, offered_mw, awarded_mw";
+        let query = format!("SELECT {columns} FROM bid_kpis");
+        let stored = format!("SELECT {columns} FROM {}.bid_kpis FINAL FORMAT CSVWithNames", self.prefix);
+        let sorted = |rows: &[HashMap<String, String>]| {
+            let number = |row: &HashMap<String, String>, name: &str| row[name].parse::<f64>().unwrap().to_string();
+            let mut lines: Vec<String> = rows
+                .iter()
+                .map(|row| {
+                    let text = ["zone", "location", "market", "side", "organisation"].map(|name| row[name].clone());
+                    let figures =
+                        ["live_bids", "withdrawn_bids", "offered_mw", "awarded_mw"].map(|name| number(row, name));
+                    [text.as_slice(), figures.as_slice()].concat().join("|")
+                })
+                .collect();
+            lines.sort();
+            lines
+        };
+        let ours = eventually("key figures of bids that are the same in ClickHouse", async || {
+            self.caught_up(program).await;
+            let ours = sorted(&program.sql(&query).await);
+            (ours == sorted(&csv_rows(&clickhouse(&stored).await))).then_some(ours)
+        })
+        .await;
+        assert!(!ours.is_empty(), "no key figures of bids");
     }
 }
 

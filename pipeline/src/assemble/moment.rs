@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use model::batch::Counts;
 use model::{
-    Anomaly, Award, BarRow, Batch, Clearing, Correlation, DeadLetter, Kpi, LiveBid, MeterReading, Names, Notice,
-    PartitionId, Pnl, Rule, Settlement, T, TickRow, Zones,
+    Anomaly, Award, BarRow, Batch, BidKpi, Clearing, Correlation, DeadLetter, Kpi, LiveBid, MeterReading, Names,
+    Notice, PartitionId, Pnl, Rule, Settlement, T, TickRow, Zones,
 };
 use operators::bars::Refused;
 use operators::keyed::Barrier;
@@ -35,6 +35,7 @@ pub(super) struct Moment {
     pub(super) awards: Vec<(Award, isize)>,
     pub(super) settlement: Vec<(Settlement, isize)>,
     pub(super) pnl: Vec<(Pnl, isize)>,
+    pub(super) bid_kpis: Vec<(BidKpi, isize)>,
     pub(super) rules: Vec<(Rule, isize)>,
     /// State is saved after this T.
     pub(super) barrier: Option<Barrier>,
@@ -74,6 +75,7 @@ impl Moment {
         self.awards.append(&mut later.awards);
         self.settlement.append(&mut later.settlement);
         self.pnl.append(&mut later.pnl);
+        self.bid_kpis.append(&mut later.bid_kpis);
         self.rules.append(&mut later.rules);
         self.barrier = self.barrier.max(later.barrier);
         self.saved |= later.saved;
@@ -109,6 +111,7 @@ impl Moment {
             awards: changes(self.awards, Award::key),
             settlement: changes(self.settlement, Settlement::key),
             pnl: changes(self.pnl, Pnl::key),
+            bid_kpis: changes(self.bid_kpis, BidKpi::key),
             rules: changes(self.rules, |rule| rule.rule.clone()),
             notices: self.notices,
             dead_letters: self.dead_letters,

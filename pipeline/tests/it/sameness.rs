@@ -177,6 +177,7 @@ async fn one_two_and_four_workers_agree() {
             !snapshot.bids.is_empty() && batches.iter().any(|batch| !batch.awards.is_empty()),
             "some gates have closed"
         );
+        assert!(snapshot.bid_kpis.values().any(|(_, row)| row.acceptance_ppm.is_some_and(|ppm| ppm > 0)));
         let is_traded = |row: &&(model::T, model::Clearing)| row.1.price_micros.is_some() && row.1.balanced();
         assert!(snapshot.clearing.values().filter(is_traded).count() > 2);
         let is_settled = |row: &&(model::T, model::Settlement)| row.1.imbalance_micros.is_some();
@@ -197,6 +198,7 @@ async fn one_two_and_four_workers_agree() {
             }
             assert_eq!((&snapshot.clearing, &snapshot.awards), (&other.clearing, &other.awards));
             assert_eq!((&snapshot.settlement, &snapshot.pnl), (&other.settlement, &other.pnl));
+            assert_eq!(snapshot.bid_kpis, other.bid_kpis);
             assert_eq!((&snapshot.bars, &snapshot.kpis, &snapshot.alerts), (&other.bars, &other.kpis, &other.alerts));
             assert_eq!(
                 (&snapshot.rules, &snapshot.latest, snapshot.counts),

@@ -13,7 +13,7 @@ use crate::rows::{self, history_keep};
 use crate::{Context, Error};
 
 /// Every table the sink writes.
-pub(super) const TABLES: [&str; 13] = [
+pub(super) const TABLES: [&str; 14] = [
     "ticks",
     "bars",
     "kpis",
@@ -24,6 +24,7 @@ pub(super) const TABLES: [&str; 13] = [
     "awards",
     "settlement",
     "pnl",
+    "bid_kpis",
     "notices",
     "dead_letters",
     "progress",

@@ -5,15 +5,16 @@ use model::settlement::{PnlKey, SettlementKey};
 use model::table::Table;
 use model::time::Granularity;
 use model::{
-    Alert, Award, BarKey, BarRow, Clearing, Correlation, DeadLetter, Kpi, LiveBid, LocationId, LocationName, Market,
-    Names, Notice, Pnl, Rule, SeriesKey, Settlement, TickRow,
+    Alert, Award, BarKey, BarRow, BidKpi, BidKpiKey, Clearing, Correlation, DeadLetter, Kpi, LiveBid, LocationId,
+    LocationName, Market, Names, Notice, Pnl, Rule, SeriesKey, Settlement, Side, TickRow,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::encode::{Name, Ticks};
 use super::lines::{
-    AlertLine, AwardLine, BarLine, BidLine, ClearingLine, CorrelationLine, KpiLine, LetterLine, PnlLine, SettlementLine,
+    AlertLine, AwardLine, BarLine, BidKpiLine, BidLine, ClearingLine, CorrelationLine, KpiLine, LetterLine, PnlLine,
+    SettlementLine,
 };
 use super::topics::Kind;
 use crate::Error;
@@ -31,6 +32,7 @@ pub(super) enum Said {
     Award(AwardKey, Option<Box<Award>>),
     Settlement(SettlementKey, Option<Box<Settlement>>),
     Pnl(PnlKey, Option<Box<Pnl>>),
+    BidKpi(BidKpiKey, Option<Box<BidKpi>>),
     Rule(String, Option<Box<Rule>>),
     Ticks(Vec<TickRow>),
     Notice(Box<Notice>),
@@ -85,6 +87,10 @@ fn row(names: &Names, kind: Kind, key: &str, value: &[u8]) -> Option<Said> {
             let row = line::<PnlLine<'_>>(value)?.row()?;
             Said::Pnl(row.key(), Some(Box::new(row)))
         }
+        Kind::Table(Table::BidKpis) => {
+            let row = line::<BidKpiLine<'_>>(value)?.row(names)?;
+            Said::BidKpi(row.key(), Some(Box::new(row)))
+        }
         Kind::Table(Table::Anomalies) | Kind::Withdrawn => {
             Said::Alert(Box::new(line::<AlertLine<'_>>(value)?.row(names)?))
         }
@@ -133,6 +139,7 @@ fn gone(kind: Kind, key: &str) -> Option<Said> {
         }
         Kind::Table(Table::Settlement) => Said::Settlement(settlement_key(key)?, None),
         Kind::Table(Table::Pnl) => Said::Pnl(pnl_key(key)?, None),
+        Kind::Table(Table::BidKpis) => Said::BidKpi(bid_kpi_key(key)?, None),
         Kind::Rules => Said::Rule(key.to_owned(), None),
         Kind::Table(Table::Anomalies) | Kind::Withdrawn => Said::Nothing,
         _ => return None,
@@ -162,6 +169,27 @@ pub(super) fn bar_key(key: &str) -> Option<BarKey> {
     let start_ms = parts.next()?.parse().ok()?;
     let granularity = Granularity::parse(parts.next()?)?;
     Some(BarKey { series: series_of(parts.next()?)?, granularity, start_ms })
+}
+
+/// `zone|location|market|side|start|duration|organisation`: the first side between a series and two numbers. Both the
+/// location and the organisation may contain the separator.
+fn bid_kpi_key(text: &str) -> Option<BidKpiKey> {
+    let mut cuts = text.match_indices('|').map(|(at, _)| at);
+    cuts.find_map(|at| {
+        let mut rest = text[at + 1..].splitn(4, '|');
+        let side = match rest.next()? {
+            "buy" => Side::Buy,
+            "sell" => Side::Sell,
+            _ => return None,
+        };
+        Some(BidKpiKey {
+            series: series_of(&text[..at])?,
+            side,
+            start_ms: rest.next()?.parse().ok()?,
+            duration_ms: rest.next()?.parse().ok()?,
+            organisation: rest.next()?.to_owned(),
+        })
+    })
 }
 
 /// `zone|location|market`.

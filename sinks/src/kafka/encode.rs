@@ -2,7 +2,7 @@
 //!
 //! | topic (under the prefix) | key | value |
 //! |---|---|---|
-//! | `changelog.bars`, `.kpis`, `.anomalies`, `.correlations`, `.bids`, `.clearing`, `.awards` | key columns joined by `\|` | JSON row; nothing for a removal |
+//! | `changelog.bars`, `.kpis`, `.anomalies`, `.correlations`, `.bids`, `.clearing`, `.awards`, `.bid_kpis` | key columns joined by `\|` | JSON row; nothing for a removal |
 //! | `changelog.settlement`, `.pnl` | the same, `%` and `\|` within a column as `%25` and `%7C` | the same |
 //! | `changelog.withdrawn` | id | JSON row of an alert, as of `anomalies`, that was withdrawn |
 //! | `changelog.names` | location id, hexadecimal | `{"zone":…,"location":…}` |

@@ -11,8 +11,8 @@ use model::batch::Counts;
 use model::clearing::{AwardKey, ClearingKey};
 use model::settlement::{PnlKey, SettlementKey};
 use model::{
-    Alert, Award, BarKey, BarRow, Batch, Change, Clearing, Correlation, DeadLetter, Kpi, LiveBid, LocationId,
-    LocationName, Notice, Pnl, Rule, SeriesKey, Settlement, Snapshot, T, TickRow,
+    Alert, Award, BarKey, BarRow, Batch, BidKpi, BidKpiKey, Change, Clearing, Correlation, DeadLetter, Kpi, LiveBid,
+    LocationId, LocationName, Notice, Pnl, Rule, SeriesKey, Settlement, Snapshot, T, TickRow,
 };
 
 use super::decode::Said;
@@ -33,6 +33,7 @@ pub(super) struct Gathered {
     awards: Rows<AwardKey, Award>,
     settlement: Rows<SettlementKey, Settlement>,
     pnl: Rows<PnlKey, Pnl>,
+    bid_kpis: Rows<BidKpiKey, BidKpi>,
     rules: Rows<String, Rule>,
     ticks: BTreeMap<T, Vec<TickRow>>,
     notices: Vec<(T, Notice)>,
@@ -68,6 +69,7 @@ impl Gathered {
             Said::Award(key, row) => drop(self.awards.insert(key, (t, row))),
             Said::Settlement(key, row) => drop(self.settlement.insert(key, (t, row))),
             Said::Pnl(key, row) => drop(self.pnl.insert(key, (t, row))),
+            Said::BidKpi(key, row) => drop(self.bid_kpis.insert(key, (t, row))),
             Said::Rule(key, row) => drop(self.rules.insert(key, (t, row))),
             Said::Ticks(rows) => self.ticks.entry(t).or_default().extend(rows),
             Said::Notice(notice) => self.notices.push((t, *notice)),
@@ -91,6 +93,7 @@ impl Gathered {
         steps.changes(self.awards, |key| Some(live.awards.get(key)?.1.clone()), |batch| &mut batch.awards);
         steps.changes(self.settlement, |key| Some(live.settlement.get(key)?.1.clone()), |batch| &mut batch.settlement);
         steps.changes(self.pnl, |key| Some(live.pnl.get(key)?.1.clone()), |batch| &mut batch.pnl);
+        steps.changes(self.bid_kpis, |key| Some(live.bid_kpis.get(key)?.1.clone()), |batch| &mut batch.bid_kpis);
         steps.changes(self.rules, |key| Some(live.rules.get(key)?.1.clone()), |batch| &mut batch.rules);
         for alert in self.alerts.into_values() {
             steps.at(alert.changed_t).alerts.push(alert);
@@ -161,6 +164,7 @@ fn moment(steps: &[Batch]) -> Batch {
         whole.awards.extend_from_slice(&step.awards);
         whole.settlement.extend_from_slice(&step.settlement);
         whole.pnl.extend_from_slice(&step.pnl);
+        whole.bid_kpis.extend_from_slice(&step.bid_kpis);
         whole.rules.extend_from_slice(&step.rules);
         whole.notices.extend_from_slice(&step.notices);
         whole.dead_letters.extend_from_slice(&step.dead_letters);
@@ -176,6 +180,7 @@ fn moment(steps: &[Batch]) -> Batch {
     whole.awards.sort_unstable_by_key(|change| change.row().key());
     whole.settlement.sort_unstable_by_key(|change| change.row().key());
     whole.pnl.sort_unstable_by_key(|change| change.row().key());
+    whole.bid_kpis.sort_unstable_by(|a, b| a.row().key.cmp(&b.row().key));
     whole.rules.sort_unstable_by(|a, b| a.row().rule.cmp(&b.row().rule));
     whole.ticks = Arc::from(ticks);
     whole

@@ -10,8 +10,9 @@ use model::money::MICROS;
 use model::time::{Granularity, parse_instant};
 use model::wire::{self, WireKind, WireStep};
 use model::{
-    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, BidEvent, Clearing, Correlation, DeadLetter,
-    Kpi, LiveBid, LocationId, Market, Names, PartitionId, Pnl, SeriesKey, Settlement, Severity, T,
+    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, BidEvent, BidKpi, BidKpiKey, Clearing,
+    Correlation, DeadLetter, Kpi, LiveBid, LocationId, Market, Names, PartitionId, Pnl, SeriesKey, Settlement,
+    Severity, T,
 };
 use serde::Deserialize;
 
@@ -419,6 +420,51 @@ impl PnlLine<'_> {
             total_micros: micros(self.total),
             intervals: self.intervals,
             open_intervals: self.open_intervals,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct BidKpiLine<'a> {
+    #[serde(borrow)]
+    organisation: Cow<'a, str>,
+    #[serde(borrow)]
+    zone: Cow<'a, str>,
+    #[serde(borrow)]
+    location: Cow<'a, str>,
+    market: &'a str,
+    side: Side,
+    start_time: &'a str,
+    duration_ms: u32,
+    live_bids: i64,
+    withdrawn_bids: i64,
+    rejected_bids: i64,
+    expired_bids: i64,
+    offered_mw: f64,
+    mean_price: Option<f64>,
+    awarded_mw: f64,
+    acceptance_percent: Option<f64>,
+}
+
+impl BidKpiLine<'_> {
+    pub(super) fn row(&self, names: &Names) -> Option<BidKpi> {
+        let key = BidKpiKey {
+            series: series(names, &self.zone, &self.location, self.market)?,
+            start_ms: parse_instant(self.start_time)?,
+            duration_ms: self.duration_ms,
+            side: self.side,
+            organisation: self.organisation.clone().into_owned(),
+        };
+        Some(BidKpi {
+            key,
+            live: self.live_bids,
+            withdrawn: self.withdrawn_bids,
+            rejected: self.rejected_bids,
+            expired: self.expired_bids,
+            offered_kw: scaled(self.offered_mw, 1_000),
+            mean_price_micros: self.mean_price.map(micros),
+            awarded_kw: scaled(self.awarded_mw, 1_000),
+            acceptance_ppm: self.acceptance_percent.map(|percent| scaled(percent, 10_000)),
         })
     }
 }

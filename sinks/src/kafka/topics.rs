@@ -41,7 +41,7 @@ pub(super) enum Kind {
 }
 
 /// Tables with a changelog.
-pub(super) const TABLES: [Table; 9] = [
+pub(super) const TABLES: [Table; 10] = [
     Table::Bars,
     Table::Kpis,
     Table::Anomalies,
@@ -51,6 +51,7 @@ pub(super) const TABLES: [Table; 9] = [
     Table::Awards,
     Table::Settlement,
     Table::Pnl,
+    Table::BidKpis,
 ];
 
 impl Kind {

@@ -1,4 +1,4 @@
-//! Postgres: reference data, bars and alerts as they stand, alerts' lives and notices.
+//! Postgres: reference data; bars, alerts, bids and auctions as they stand; the lives of alerts and bids; notices.
 //!
 //! One run is one transaction: COPY into temporary tables, upsert where the version is newer, then the progress T.
 //! So a reader sees whole moments, and a repeat or an older run changes nothing, even from another instance at the same
@@ -126,6 +126,9 @@ impl Postgres {
                 let query = "SELECT drop_partitions_before($1, to_timestamp($2::float8 / 1000))";
                 connection.client.query_one(query, &[&table, &before_ms]).await?;
             }
+            // Bids are in no partition, since they may move to another day: they go by the month of their delivery.
+            let gone = "DELETE FROM bids WHERE delivery_time < date_trunc('month', to_timestamp($1::float8 / 1000))";
+            connection.client.execute(gone, &[&before_ms]).await?;
             self.swept_month = month;
         }
         Ok(())

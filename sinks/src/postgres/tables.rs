@@ -14,9 +14,20 @@ use crate::rows::{self, Cell, Keep};
 use crate::{Context, Error};
 
 /// Tables partitioned by time.
-pub(super) const TIME_SERIES: [&str; 4] = ["bars", "anomalies", "anomaly_life", "notices"];
+pub(super) const TIME_SERIES: [&str; 6] = ["bars", "anomalies", "anomaly_life", "notices", "bid_events", "auctions"];
 /// Every table the sink writes.
-pub(super) const ALL: [&str; 7] = ["zones", "locations", "progress", "bars", "anomalies", "anomaly_life", "notices"];
+pub(super) const ALL: [&str; 10] = [
+    "zones",
+    "locations",
+    "progress",
+    "bars",
+    "anomalies",
+    "anomaly_life",
+    "notices",
+    "bids",
+    "bid_events",
+    "auctions",
+];
 
 /// Rows for one table.
 pub(super) struct Load {
@@ -24,7 +35,7 @@ pub(super) struct Load {
     /// Primary key.
     key: &'static [&'static str],
     pub(super) rows: RecordBatch,
-    /// Months that the rows fall in.
+    /// Months that the rows fall in; none where the table is not partitioned.
     pub(super) months: BTreeSet<i64>,
 }
 
@@ -33,16 +44,22 @@ pub(super) fn loads(context: &Context, batches: &[Arc<Batch>]) -> Result<Vec<Loa
     let bars = rows::encode(context, Table::Bars, batches, Keep::Newest)?;
     let anomalies = rows::encode(context, Table::Anomalies, batches, Keep::Newest)?;
     let life = rows::encode(context, Table::Anomalies, batches, Keep::Every)?;
+    let bids = rows::encode(context, Table::Bids, batches, Keep::Newest)?;
+    let events = rows::encode(context, Table::Bids, batches, Keep::Every)?;
+    let auctions = rows::encode(context, Table::Clearing, batches, Keep::Newest)?;
     let loads = [
-        ("bars", Table::Bars.key(), bars, "start_time"),
-        ("anomalies", &["id", "start_time"] as &[_], anomalies, "start_time"),
-        ("anomaly_life", &["id", "t", "start_time"], life, "start_time"),
-        ("notices", &["id", "event_time"], rows::notices(batches)?, "event_time"),
+        ("bars", Table::Bars.key(), bars, Some("start_time")),
+        ("anomalies", &["id", "start_time"] as &[_], anomalies, Some("start_time")),
+        ("anomaly_life", &["id", "t", "start_time"], life, Some("start_time")),
+        ("notices", &["id", "event_time"], rows::notices(batches)?, Some("event_time")),
+        ("bids", Table::Bids.key(), bids, None),
+        ("bid_events", &["bid", "t"], events, Some("t")),
+        ("auctions", Table::Clearing.key(), auctions, Some("start_time")),
     ];
     let filled = loads.into_iter().filter(|(_, _, rows, _)| rows.num_rows() > 0);
     filled
         .map(|(table, key, rows, time_column)| {
-            let months = months(&rows, time_column)?;
+            let months = time_column.map_or_else(|| Ok(BTreeSet::new()), |column| months(&rows, column))?;
             Ok(Load { table, key, rows, months })
         })
         .collect()

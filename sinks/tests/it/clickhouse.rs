@@ -7,12 +7,13 @@ use sinks::clickhouse::{ClickHouse, Config};
 use crate::run::{self, Run};
 use crate::{oracle, server};
 
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../../sql/schemas/clickhouse/0001_tables.sql"),
     include_str!("../../../sql/schemas/clickhouse/0002_rollups.sql"),
     include_str!("../../../sql/schemas/clickhouse/0003_progress.sql"),
     include_str!("../../../sql/schemas/clickhouse/0004_clearing.sql"),
     include_str!("../../../sql/schemas/clickhouse/0005_settlement.sql"),
+    include_str!("../../../sql/schemas/clickhouse/0006_bid_kpis.sql"),
 ];
 
 /// A database of the test's own, without tables.
@@ -88,6 +89,12 @@ pub(crate) async fn assert_stands(client: &Client, run: &Run) {
         "SELECT concatWithSeparator('|', organisation, asset, zone, {ms}(start_time), {ms}(t), total, open_intervals) FROM pnl FINAL"
     );
     oracle::assert_same("pnl", &lines(client, &pnl).await, &run.pnl());
+    let bid_kpis = format!(
+        "SELECT concatWithSeparator('|', organisation, zone, location, market, side, {ms}(start_time), duration_ms, {ms}(t), live_bids, \
+         withdrawn_bids, rejected_bids, expired_bids, offered_mw, ifNull(toString(mean_price), ''), awarded_mw, \
+         ifNull(toString(acceptance_percent), '')) FROM bid_kpis FINAL"
+    );
+    oracle::assert_same("bid kpis", &lines(client, &bid_kpis).await, &run.bid_kpis());
     assert_views(client, run).await;
 }
 

@@ -127,6 +127,7 @@ fn assert_same(found: &Snapshot, expected: &Snapshot) {
     assert_eq!(found.awards, expected.awards, "awards at {}", found.t);
     assert_eq!(found.settlement, expected.settlement, "settlement at {}", found.t);
     assert_eq!(found.pnl, expected.pnl, "pnl at {}", found.t);
+    assert_eq!(found.bid_kpis, expected.bid_kpis, "key figures of bids at {}", found.t);
     assert_eq!(found.rules, expected.rules, "rules at {}", found.t);
     assert_eq!(found.notices, expected.notices, "notices at {}", found.t);
     assert_eq!(found.counts, expected.counts, "counts at {}", found.t);

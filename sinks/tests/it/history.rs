@@ -111,6 +111,25 @@ pub(crate) fn assert_stands(root: &Path, run: &Run) {
     same(Table::Settlement, &settlement, run.settlement());
     let pnl = ["organisation", "asset", "zone", "start_time", "t", "total", "open_intervals"];
     same(Table::Pnl, &pnl, run.pnl());
+    let bid_kpi = [
+        "organisation",
+        "zone",
+        "location",
+        "market",
+        "side",
+        "start_time",
+        "duration_ms",
+        "t",
+        "live_bids",
+        "withdrawn_bids",
+        "rejected_bids",
+        "expired_bids",
+        "offered_mw",
+        "mean_price",
+        "awarded_mw",
+        "acceptance_percent",
+    ];
+    same(Table::BidKpis, &bid_kpi, run.bid_kpis());
 }
 
 pub(crate) fn assert_holds(root: &Path, run: &Run) {

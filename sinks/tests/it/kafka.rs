@@ -83,6 +83,7 @@ fn topics(prefix: &str) -> Vec<String> {
         "awards",
         "settlement",
         "pnl",
+        "bid_kpis",
         "names",
         "rules",
         "withdrawn",

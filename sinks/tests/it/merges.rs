@@ -16,7 +16,7 @@ use sinks::clickhouse::ClickHouse;
 use crate::clickhouse::{assert_passed, assert_stands, assert_views, database, lines, migrate};
 use crate::run::{self, Run};
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "ticks",
     "bars",
     "kpis",
@@ -27,6 +27,7 @@ const TABLES: [&str; 16] = [
     "awards",
     "settlement",
     "pnl",
+    "bid_kpis",
     "notices",
     "dead_letters",
     "progress",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::money::{price, volume_mwh};
 use model::snapshot::Limits;
 use model::{
-    Alert, AlertState, Award, BarRow, Change, Clearing, Correlation, Granularity, Kpi, LiveBid, Pnl, SeriesKey,
+    Alert, AlertState, Award, BarRow, BidKpi, Change, Clearing, Correlation, Granularity, Kpi, LiveBid, Pnl, SeriesKey,
     Settlement, Snapshot,
 };
 
@@ -144,9 +144,62 @@ impl Run {
         rows.iter().map(line).collect()
     }
 
+    pub(crate) fn bid_kpis(&self) -> Lines {
+        let rows = standing(self, |batch| &batch.bid_kpis, BidKpi::key);
+        let line = |(t, row): &(u64, BidKpi)| {
+            let (place, side) = (self.place(row.key.series), row.key.side.as_str());
+            let counts = format!("{}|{}|{}|{}", row.live, row.withdrawn, row.rejected, row.expired);
+            let (offered, awarded) = (volume_mwh(row.offered_kw), volume_mwh(row.awarded_kw));
+            let acceptance = text(row.acceptance_ppm.map(|ppm| ppm as f64 / 10_000.0));
+            let figures = format!("{offered}|{}|{awarded}|{acceptance}", text(row.mean_price_micros.map(price)));
+            let key = format!("{}|{place}|{side}|{}|{}", row.key.organisation, row.key.start_ms, row.key.duration_ms);
+            format!("{key}|{t}|{counts}|{figures}")
+        };
+        rows.iter().map(line).collect()
+    }
+
     pub(crate) fn bids(&self) -> Lines {
         let line = |(t, row): &(u64, LiveBid)| format!("{}|{t}|{}|{}", row.bid, row.organisation, row.revision);
         self.standing_bids().iter().map(line).collect()
+    }
+
+    /// Bids as they stand, with all that a table of them holds.
+    pub(crate) fn bids_with_terms(&self) -> Lines {
+        self.standing_bids().iter().map(|(t, row)| self.bid_line(*t, row)).collect()
+    }
+
+    /// Every version of every bid that became current.
+    pub(crate) fn bid_life(&self) -> Lines {
+        let put = |(t, change): (u64, &Change<LiveBid>)| (!change.is_remove()).then(|| self.bid_line(t, change.row()));
+        self.bid_changes().filter_map(put).collect()
+    }
+
+    /// When which bid was removed.
+    pub(crate) fn bid_removals(&self) -> Lines {
+        let removals = self.bid_changes().filter(|(_, change)| change.is_remove());
+        removals.map(|(t, change)| format!("{}|{t}", change.row().bid)).collect()
+    }
+
+    fn bid_changes(&self) -> impl Iterator<Item = (u64, &Change<LiveBid>)> {
+        self.batches.iter().flat_map(|batch| batch.bids.iter().map(|change| (batch.t, change)))
+    }
+
+    fn bid_line(&self, t: u64, row: &LiveBid) -> String {
+        let (place, step) = (self.place(row.series), &row.steps[0]);
+        // A price in JSON is a float, with a fraction in any case.
+        let (price, power) = (price(step.price_micros), volume_mwh(step.power_kw));
+        let delivery = format!("{}|{}", row.delivery_ms, row.duration_ms);
+        format!(
+            "{}|{t}|{}|{}|{}|{place}|{}|{delivery}|{}|\"curve\"|{}|{price:?}|{power:?}|{power}|{}",
+            row.bid,
+            row.organisation,
+            row.revision,
+            row.status.as_str(),
+            row.side.as_str(),
+            row.kind.as_str(),
+            row.steps.len(),
+            row.event_ms,
+        )
     }
 
     /// Every step of every alert.

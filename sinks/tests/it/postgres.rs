@@ -1,4 +1,4 @@
-//! Postgres holds bars and alerts as they stand, alerts' lives and notices, and knows how far it is.
+//! Postgres holds bars, alerts, bids and auctions as they stand, the lives of alerts and bids and notices, and knows how far it is.
 
 use model::humane::Secret;
 use sinks::Sink;
@@ -8,9 +8,10 @@ use tokio_postgres::{Client, NoTls};
 use crate::run::{self, Run};
 use crate::{oracle, server};
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../sql/schemas/postgres/0001_reference.sql"),
     include_str!("../../../sql/schemas/postgres/0002_time_series.sql"),
+    include_str!("../../../sql/schemas/postgres/0003_market.sql"),
 ];
 
 async fn connect(url: &str) -> Client {
@@ -55,7 +56,7 @@ fn ms(column: &str) -> String {
     MS.replace("{}", column)
 }
 
-/// What stands: bars, latest prices and alerts.
+/// What stands: bars, latest prices, alerts, bids and auctions.
 pub(crate) async fn assert_stands(client: &Client, run: &Run) {
     let query = format!(
         "SELECT concat_ws('|', zone, location, market, granularity, {}, {}, {}, open, close, count, sum_price_sq) FROM bars_current",
@@ -72,11 +73,33 @@ pub(crate) async fn assert_stands(client: &Client, run: &Run) {
         .collect();
     oracle::assert_same("latest prices", &latest, &expected);
     oracle::assert_same("alerts", &lines(client, &alerts("anomalies")).await, &run.alerts());
+    oracle::assert_same("bids", &lines(client, &bids("bids_current")).await, &run.bids_with_terms());
+    let auctions = format!(
+        "SELECT concat_ws('|', zone, location, market, {}, {}, coalesce(price::text, ''), bought_mw, coalesce(marginal_side, ''), \
+         coalesce(marginal_bid, ''), CASE WHEN congested THEN 'true' ELSE 'false' END) FROM auctions_current",
+        ms("start_time"),
+        ms("t")
+    );
+    oracle::assert_same("auctions", &lines(client, &auctions).await, &run.clearing());
 }
 
-/// What passed: every step of alerts' lives, and notices.
+fn bids(table: &str) -> String {
+    format!(
+        "SELECT concat_ws('|', bid, {}, organisation, revision, status, zone, location, market, side, {}, duration_ms, kind, terms, \
+         jsonb_array_length(steps), steps->0->>'price', steps->0->>'power', power_mw, {}) FROM {table}",
+        ms("t"),
+        ms("delivery_time"),
+        ms("event_time")
+    )
+}
+
+/// What passed: every step of alerts' and bids' lives, and notices.
 pub(crate) async fn assert_passed(client: &Client, run: &Run) {
     oracle::assert_same("lives", &lines(client, &alerts("anomaly_life")).await, &run.alert_life());
+    let standing = bids("bid_events WHERE NOT removed");
+    oracle::assert_same("lives of bids", &lines(client, &standing).await, &run.bid_life());
+    let removed = format!("SELECT concat_ws('|', bid, {}) FROM bid_events WHERE removed", ms("t"));
+    oracle::assert_same("removals of bids", &lines(client, &removed).await, &run.bid_removals());
     let query = format!("SELECT concat_ws('|', id, {}, message, {}) FROM notices", ms("t"), ms("event_time"));
     oracle::assert_same("notices", &lines(client, &query).await, &run.notices());
 }
@@ -156,7 +179,11 @@ async fn months_past_retention_are_dropped() {
     sink.write(&run.batches).await.unwrap();
     let later = model::Batch { t: run.last_t() + 80 * 86_400_000, ..model::Batch::clone(&run.batches[1]) };
     sink.write(&[std::sync::Arc::new(later)]).await.unwrap();
-    let partitions =
-        lines(&client, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'bars'::regclass").await;
-    assert!(!partitions.contains("bars_2025_11"), "{partitions:?}");
+    for table in ["bars", "auctions"] {
+        let query = format!("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = '{table}'::regclass");
+        let partitions = lines(&client, &query).await;
+        assert!(!partitions.contains(&format!("{table}_2025_11")), "{partitions:?}");
+    }
+    let old = "SELECT count(*) FROM bids WHERE delivery_time < '2025-12-01'";
+    assert_eq!(client.query_one(old, &[]).await.unwrap().get::<_, i64>(0), 0);
 }

@@ -53,6 +53,7 @@ fn as_told(run: &Run, held: usize) -> Run {
         batch.awards.retain(|change| state.awards.get(&change.row().key()).is_some_and(|(at, _)| *at == t));
         batch.settlement.retain(|change| state.settlement.get(&change.row().key()).is_some_and(|(at, _)| *at == t));
         batch.pnl.retain(|change| state.pnl.get(&change.row().key()).is_some_and(|(at, _)| *at == t));
+        batch.bid_kpis.retain(|change| state.bid_kpis.get(&change.row().key).is_some_and(|(at, _)| *at == t));
         batch.alerts.retain(|alert| state.alerts[&alert.anomaly.id] == *alert);
         Arc::new(batch)
     };
@@ -129,7 +130,10 @@ async fn postgres_holds_what_stands_however_much_it_had_lost() {
         let run = run::random(seed, 120);
         let sink = || Postgres::new(postgres::config(&url), run.context.clone());
         sink().write(&run.batches).await.unwrap();
-        client.batch_execute("TRUNCATE bars, anomalies, anomaly_life, notices, progress").await.unwrap();
+        client
+            .batch_execute("TRUNCATE bars, anomalies, anomaly_life, notices, bids, bid_events, auctions, progress")
+            .await
+            .unwrap();
         sink().write(&run.batches[..held]).await.unwrap();
         let handle = live_on(&run, 500, Box::new(sink())).await;
         assert!(handle.held_t().is_some_and(|t| t < run.batches[SAVED - 1].t));

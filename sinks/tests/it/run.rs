@@ -7,9 +7,9 @@ use model::batch::Counts;
 use model::bid::{BidKind, BidStatus, Side, Step};
 use model::settlement::{PnlKey, SettlementKey};
 use model::{
-    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, Change, Clearing, Correlation,
-    DeadLetter, Disposition, Granularity, Kpi, LiveBid, Market, Names, Notice, Pnl, Reason, Rule, SeriesKey,
-    Settlement, Severity, Tick, TickExtra, TickRow, Zones,
+    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, BidKpi, BidKpiKey, Change, Clearing,
+    Correlation, DeadLetter, Disposition, Granularity, Kpi, LiveBid, Market, Names, Notice, Pnl, Reason, Rule,
+    SeriesKey, Settlement, Severity, Tick, TickExtra, TickRow, Zones,
 };
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -40,6 +40,7 @@ struct Maker {
     awards: BTreeMap<(String, i64), Award>,
     settlement: BTreeMap<SettlementKey, Settlement>,
     pnl: BTreeMap<PnlKey, Pnl>,
+    bid_kpis: BTreeMap<BidKpiKey, BidKpi>,
     alerts: BTreeMap<u64, Alert>,
     offset: i64,
 }
@@ -69,6 +70,7 @@ pub(crate) fn random(seed: u64, count: usize) -> Run {
         awards: BTreeMap::new(),
         settlement: BTreeMap::new(),
         pnl: BTreeMap::new(),
+        bid_kpis: BTreeMap::new(),
         alerts: BTreeMap::new(),
         offset: 0,
     };
@@ -101,6 +103,7 @@ impl Maker {
             awards: self.awards(),
             settlement: self.settlement(),
             pnl: self.pnl(),
+            bid_kpis: self.bid_kpis(),
             rules: self.rules(),
             notices: self.notices(t),
             dead_letters: self.dead_letters(),
@@ -221,6 +224,39 @@ impl Maker {
         }
         std::mem::swap(&mut self.rng, &mut self.other);
         settle(&mut self.pnl, &changes);
+        changes.into_values().collect()
+    }
+
+    /// Figures that come, change and go; of some nothing is offered, of some nothing is known yet. With
+    /// dice of their own: the other rows stay what they were.
+    fn bid_kpis(&mut self) -> Vec<Change<BidKpi>> {
+        let mut dice = ChaCha8Rng::seed_from_u64(self.offset as u64);
+        let mut changes = BTreeMap::new();
+        for _ in 0..dice.random_range(0..3) {
+            let key = BidKpiKey {
+                series: self.series[dice.random_range(0..3)],
+                start_ms: START_MS + dice.random_range(0..3) * 3_600_000,
+                duration_ms: 3_600_000,
+                side: if dice.random_bool(0.5) { Side::Buy } else { Side::Sell },
+                organisation: ["Acme", "A \"b\" | sell|7|8| \\"][dice.random_range(0..2)].to_owned(),
+            };
+            let is_offered = dice.random_bool(0.8);
+            let price = dice.random_range(-200_000_000..900_000_000);
+            let row = BidKpi {
+                key: key.clone(),
+                live: dice.random_range(0..9),
+                withdrawn: 1,
+                rejected: 2,
+                expired: dice.random_range(0..9),
+                offered_kw: if is_offered { 70_500 } else { 0 },
+                mean_price_micros: is_offered.then_some(price),
+                awarded_kw: dice.random_range(0..9_000),
+                acceptance_ppm: (is_offered && price > 0).then_some(price / 1_000),
+            };
+            let gone = self.bid_kpis.contains_key(&key) && dice.random_bool(0.2);
+            changes.insert(key, if gone { Change::Remove(row) } else { Change::Put(row) });
+        }
+        settle(&mut self.bid_kpis, &changes);
         changes.into_values().collect()
     }
 

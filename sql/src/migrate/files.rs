@@ -23,6 +23,7 @@ pub const POSTGRES: &[Migration] = &[
         name: "0002_time_series.sql",
         sql: include_str!("../../schemas/postgres/0002_time_series.sql"),
     },
+    Migration { version: 3, name: "0003_market.sql", sql: include_str!("../../schemas/postgres/0003_market.sql") },
 ];
 
 /// ClickHouse, in order.
@@ -43,6 +44,11 @@ pub const CLICKHOUSE: &[Migration] = &[
         version: 5,
         name: "0005_settlement.sql",
         sql: include_str!("../../schemas/clickhouse/0005_settlement.sql"),
+    },
+    Migration {
+        version: 6,
+        name: "0006_bid_kpis.sql",
+        sql: include_str!("../../schemas/clickhouse/0006_bid_kpis.sql"),
     },
 ];
 

@@ -9,6 +9,7 @@
 mod anomalies;
 mod awards;
 mod bars;
+mod bid_kpis;
 mod bid_versions;
 mod bids;
 mod clearing;
@@ -101,7 +102,7 @@ impl LiveCache {
     }
 }
 
-const VERSIONED: [&Definition; 11] = [
+const VERSIONED: [&Definition; 12] = [
     &ticks::TABLE,
     &bars::TABLE,
     &kpis::TABLE,
@@ -113,6 +114,7 @@ const VERSIONED: [&Definition; 11] = [
     &awards::TABLE,
     &settlement::TABLE,
     &pnl::TABLE,
+    &bid_kpis::TABLE,
 ];
 const SNAPSHOT: [&snapshot_table::Definition; 5] =
     [&zones::TABLE, &rules::TABLE, &notices::TABLE, &merit_order::TABLE, &system_state::TABLE];

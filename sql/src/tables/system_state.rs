@@ -13,7 +13,7 @@ use crate::tables::snapshot_table::{Definition, instant};
 /// The table.
 pub(super) const TABLE: Definition = Definition { name: "system_state", schema, rows };
 
-const NUMBERS: [&str; 15] = [
+const NUMBERS: [&str; 18] = [
     "t_ms",
     "received",
     "applied",
@@ -28,6 +28,9 @@ const NUMBERS: [&str; 15] = [
     "live_bids",
     "live_clearing",
     "live_awards",
+    "live_settlement",
+    "live_pnl",
+    "live_bid_kpis",
     "live_ticks",
 ];
 
@@ -58,6 +61,9 @@ fn rows(view: &View, _: &Wanted, schema: SchemaRef) -> Result<RecordBatch, Arrow
         snapshot.bids.len() as u64,
         snapshot.clearing.len() as u64,
         snapshot.awards.len() as u64,
+        snapshot.settlement.len() as u64,
+        snapshot.pnl.len() as u64,
+        snapshot.bid_kpis.len() as u64,
         snapshot.ticks.iter().map(|(_, rows)| rows.len() as u64).sum(),
     ];
     let numbers = numbers.map(|number| -> ArrayRef { Arc::new(UInt64Array::from(vec![number])) });

@@ -127,7 +127,11 @@ async fn errors_have_their_sqlstate_and_the_connection_lives_on() {
     let (_world, _server, client) = connected().await;
     for (sql, state, says) in [
         ("SELEC 1", SqlState::SYNTAX_ERROR, "syntax"),
-        ("SELECT * FROM bar", SqlState::UNDEFINED_TABLE, "anomalies, awards, bars, bid_versions, bids, clearing"),
+        (
+            "SELECT * FROM bar",
+            SqlState::UNDEFINED_TABLE,
+            "anomalies, awards, bars, bid_kpis, bid_versions, bids, clearing",
+        ),
         ("SELECT prize FROM bars", SqlState::UNDEFINED_COLUMN, "columns are"),
         ("SELECT frobnicate(1)", SqlState::UNDEFINED_FUNCTION, "frobnicate"),
         ("DROP TABLE bars", SqlState::READ_ONLY_SQL_TRANSACTION, "read-only"),

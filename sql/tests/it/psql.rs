@@ -31,6 +31,7 @@ async fn describes_lists_and_queries() {
             "anomalies",
             "awards",
             "bars",
+            "bid_kpis",
             "bid_versions",
             "bids",
             "clearing",

@@ -13,9 +13,9 @@ use model::bid::{BidKind, BidStatus, Side, Step};
 use model::table::{self, Context, Table};
 use model::time::{DAY_MS, Granularity, HOUR_MS, MINUTE_MS, T, parse_instant};
 use model::{
-    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, BidEvent, Change, Clearing,
-    Correlation, Disposition, Kpi, Market, Names, Notice, Pnl, Rule, SeriesKey, Settlement, Severity, Snapshot, Tick,
-    TickRow, Zones,
+    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, BidEvent, BidKpi, BidKpiKey, Change,
+    Clearing, Correlation, Disposition, Kpi, Market, Names, Notice, Pnl, Rule, SeriesKey, Settlement, Severity,
+    Snapshot, Tick, TickRow, Zones,
 };
 use sql::{Config, Engine, HistoryConfig, Metrics};
 
@@ -155,6 +155,7 @@ pub(crate) fn snapshot(names: &Names) -> Snapshot {
     ];
     let bids = book(names);
     let (clearing, awards) = cleared(&bids, now);
+    let figures = figures(&bids, &awards, now);
     snapshot.apply(&Batch {
         t: now,
         ticks: ticks.into(),
@@ -177,6 +178,7 @@ pub(crate) fn snapshot(names: &Names) -> Snapshot {
         awards: awards.into_iter().map(Change::Put).collect(),
         settlement: settled(names).into_iter().map(Change::Put).collect(),
         pnl: vec![Change::Put(day(names))],
+        bid_kpis: figures.into_iter().map(Change::Put).collect(),
         rules: vec![Change::Put(rule())],
         notices: vec![Notice {
             id: "n1".into(),
@@ -330,6 +332,54 @@ fn day(names: &Names) -> Pnl {
         intervals: 2,
         open_intervals: 1,
     }
+}
+
+/// Key figures of a book at T, with the gate of every interval that has awards closed.
+fn figures(bids: &[BidEvent], awards: &[Award], now: T) -> Vec<BidKpi> {
+    let rules = Rules::new(&Zones::built_in());
+    let mut rows: BTreeMap<BidKpiKey, (BidKpi, i64)> = BTreeMap::new();
+    for bid in bids {
+        for step in &bid.steps {
+            let key = BidKpiKey {
+                series: bid.series,
+                start_ms: step.start_ms,
+                duration_ms: bid.duration_ms,
+                side: bid.side,
+                organisation: bid.organisation.clone(),
+            };
+            let empty = BidKpi {
+                key: key.clone(),
+                live: 0,
+                withdrawn: 0,
+                rejected: 0,
+                expired: 0,
+                offered_kw: 0,
+                mean_price_micros: None,
+                awarded_kw: 0,
+                acceptance_ppm: None,
+            };
+            let (row, value) = rows.entry(key).or_insert((empty, 0));
+            // The steps of a bid come by interval.
+            let is_first = bid.steps.iter().find(|first| first.start_ms == step.start_ms) == Some(step);
+            row.live += i64::from(is_first);
+            row.offered_kw += step.power_kw;
+            *value += step.power_kw * step.price_micros;
+        }
+    }
+    let finish = |(mut row, value): (BidKpi, i64)| {
+        let of_row = |award: &&Award| {
+            let key = &row.key;
+            (award.series, award.start_ms, award.side) == (key.series, key.start_ms, key.side)
+                && award.organisation == key.organisation
+        };
+        row.awarded_kw = awards.iter().filter(of_row).map(|award| award.power_kw).sum();
+        row.mean_price_micros = Some(value / row.offered_kw);
+        let auction = rules.auction_at(row.key.series, row.key.start_ms, row.key.duration_ms);
+        let is_closed = rules.closes_at(&auction, row.key.start_ms) <= now;
+        row.acceptance_ppm = is_closed.then(|| row.awarded_kw * 1_000_000 / row.offered_kw);
+        row
+    };
+    rows.into_values().map(finish).collect()
 }
 
 fn rule() -> Rule {

@@ -4,6 +4,7 @@
 //! (merit orders, shares at the margin, the fate of complex bids) from a book of the same bids, cleared here.
 
 pub(crate) mod awards;
+pub(crate) mod bid_kpis;
 pub(crate) mod book;
 pub(crate) mod clearing;
 pub(crate) mod explain;
@@ -22,7 +23,7 @@ use crate::error::Error;
 use crate::params::{Params, decode, instant, raw_query};
 use crate::view::bid::StepView;
 
-/// `/api/market/{location}/{interval}/…` and `/api/market/{location}/awards`.
+/// `/api/market/{location}/{interval}/…`, `/api/market/{location}/awards` and `/api/market/bid-kpis`.
 pub(crate) fn routes(app: &Shared) -> Routes {
     let get = warp::get().and(raw_query()).and(with(app));
     let book = warp::path!("api" / "market" / String / String / "book").and(get.clone()).then(
@@ -41,8 +42,11 @@ pub(crate) fn routes(app: &Shared) -> Routes {
         },
     );
     let awards = warp::path!("api" / "market" / String / "awards")
-        .and(get)
+        .and(get.clone())
         .then(|location: String, query: String, app| answer(async move { awards::awards(&location, &query, &app) }));
+    let bid_kpis = warp::path!("api" / "market" / "bid-kpis")
+        .and(get)
+        .then(|query: String, app| answer(async move { bid_kpis::bid_kpis(&query, &app) }));
     let post = warp::post().and(raw_query()).and(warp::body::stream()).and(with(app));
     let what_if = warp::path!("api" / "market" / String / String / "what-if").and(post).then(
         |location: String, interval: String, query: String, body, app: Shared| {
@@ -52,7 +56,8 @@ pub(crate) fn routes(app: &Shared) -> Routes {
             })
         },
     );
-    book.or(merit_order).unify().or(clearing).unify().or(awards).unify().or(what_if).unify().boxed()
+    let of_interval = book.or(merit_order).unify().or(clearing).unify().or(what_if).unify();
+    of_interval.or(awards).unify().or(bid_kpis).unify().boxed()
 }
 
 /// What the path and the parameter `market` name.

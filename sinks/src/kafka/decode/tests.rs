@@ -216,6 +216,26 @@ fn pnl(series: SeriesKey) -> impl Strategy<Value = Pnl> {
     )
 }
 
+fn bid_kpi(series: SeriesKey) -> impl Strategy<Value = BidKpi> {
+    let figures = (VOLUME, VOLUME, prop::option::of(PRICE), prop::option::of(0..=1_000_000_i64));
+    (".{1,12}", TIME, any::<bool>(), prop::array::uniform4(0..1_000_i64), figures).prop_map(
+        move |(organisation, start_ms, is_buy, counts, (offered_kw, awarded_kw, mean_price_micros, acceptance_ppm))| {
+            let side = if is_buy { Side::Buy } else { Side::Sell };
+            BidKpi {
+                key: BidKpiKey { series, start_ms, duration_ms: 900_000, side, organisation },
+                live: counts[0],
+                withdrawn: counts[1],
+                rejected: counts[2],
+                expired: counts[3],
+                offered_kw,
+                mean_price_micros,
+                awarded_kw,
+                acceptance_ppm,
+            }
+        },
+    )
+}
+
 fn tick(series: SeriesKey, partition: PartitionId) -> impl Strategy<Value = TickRow> {
     (PRICE, VOLUME, any::<u64>(), TIME, any::<i64>(), prop::option::of(".{1,9}")).prop_map(
         move |(price_micros, volume_kwh, id, event_ms, offset, text)| TickRow {
@@ -248,9 +268,10 @@ fn batch() -> impl Strategy<Value = (Context, Batch)> {
         let key = BarKey { series, granularity: Granularity::M15, start_ms: 1_763_459_100_000 };
         let pair = Correlation { a: series, b: series, window_min: 60, lag_min: 5, n: 42, r_nano: r };
         let context = Context { names, zones: Zones::built_in() };
-        let market_rows = (bid(series), clearing(series), award(series), settlement(series), pnl(series));
+        let market_rows =
+            (bid(series), clearing(series), award(series), settlement(series), pnl(series), bid_kpi(series));
         let rows = (bar(), kpi(series), alert(series), market_rows, tick(series, partition));
-        rows.prop_map(move |(bar, kpi, alert, (bid, clearing, award, settlement, pnl), tick)| {
+        rows.prop_map(move |(bar, kpi, alert, (bid, clearing, award, settlement, pnl, bid_kpi), tick)| {
             let batch = Batch {
                 t: T,
                 names: name.iter().cloned().collect(),
@@ -264,6 +285,7 @@ fn batch() -> impl Strategy<Value = (Context, Batch)> {
                 awards: vec![Change::Put(award)],
                 settlement: vec![Change::Put(settlement)],
                 pnl: vec![Change::Put(pnl)],
+                bid_kpis: vec![Change::Put(bid_kpi)],
                 ..Batch::default()
             };
             (context.clone(), batch)
@@ -288,6 +310,7 @@ fn removed(mut batch: Batch) -> Batch {
     batch.awards = batch.awards.iter().map(|change| Change::Remove(change.row().clone())).collect();
     batch.settlement = batch.settlement.iter().map(|change| Change::Remove(change.row().clone())).collect();
     batch.pnl = batch.pnl.iter().map(|change| Change::Remove(change.row().clone())).collect();
+    batch.bid_kpis = batch.bid_kpis.iter().map(|change| Change::Remove(change.row().clone())).collect();
     Batch { names: Vec::new(), alerts: Vec::new(), ticks: Arc::new([]), ..batch }
 }
 
@@ -298,6 +321,7 @@ proptest! {
         let (pair, bid) = (*batch.correlations[0].row(), batch.bids[0].row().clone());
         let (clearing, award) = (batch.clearing[0].row().clone(), batch.awards[0].row().clone());
         let (settlement, pnl) = (batch.settlement[0].row().clone(), batch.pnl[0].row().clone());
+        let figures = batch.bid_kpis[0].row().clone();
         let mut expected = vec![
             Said::Name(batch.names[0].clone()),
             Said::Bar(bar.key, Some(Box::new(bar))),
@@ -309,6 +333,7 @@ proptest! {
             Said::Award(award.key(), Some(Box::new(award.clone()))),
             Said::Settlement(settlement.key(), Some(Box::new(settlement.clone()))),
             Said::Pnl(pnl.key(), Some(Box::new(pnl.clone()))),
+            Said::BidKpi(figures.key(), Some(Box::new(figures.clone()))),
             Said::Ticks(batch.ticks.to_vec()),
         ];
         let found = said(&context, &batch);
@@ -326,6 +351,7 @@ proptest! {
             Said::Award(award.key(), None),
             Said::Settlement(settlement.key(), None),
             Said::Pnl(pnl.key(), None),
+            Said::BidKpi(figures.key(), None),
         ];
         prop_assert_eq!(said(&context, &removed(batch)), gone);
     }
