@@ -180,15 +180,7 @@ pub(crate) fn snapshot(names: &Names) -> Snapshot {
         pnl: vec![Change::Put(day(names))],
         bid_kpis: figures.into_iter().map(Change::Put).collect(),
         rules: vec![Change::Put(rule())],
-        notices: vec![Notice {
-            id: "n1".into(),
-            zone: "PJM".into(),
-            class: "market_alert".into(),
-            alert_type: "price_spike".into(),
-            message: "High price, it's said".into(),
-            severity: Severity::Critical,
-            event_ms: ms("2026-03-10T11:59:59Z"),
-        }],
+        notices: vec![notice()],
         counts: model::batch::Counts { received: 5, applied: 2, corrected: 1, duplicates: 2, ..Default::default() },
         ..Batch::default()
     });
@@ -380,6 +372,18 @@ fn figures(bids: &[BidEvent], awards: &[Award], now: T) -> Vec<BidKpi> {
         row
     };
     rows.into_values().map(finish).collect()
+}
+
+fn notice() -> Notice {
+    Notice {
+        id: "n1".into(),
+        zone: "PJM".into(),
+        class: "market_alert".into(),
+        alert_type: "price_spike".into(),
+        message: "High price, it's said".into(),
+        severity: Severity::Critical,
+        event_ms: ms("2026-03-10T11:59:59Z"),
+    }
 }
 
 fn rule() -> Rule {
