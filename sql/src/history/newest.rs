@@ -167,16 +167,13 @@ impl<'a> Newest<'a> {
             if t > now {
                 continue;
             }
-            if t >= began && covered.value(row) {
-                // Not only this version: what is older than it stands even less.
-                self.places.insert(key.data().into(), LIVE_DECIDES);
-                continue;
-            }
+            // A covered version settles its key: what is older than it stands even less.
+            let place = if t >= began && covered.value(row) { LIVE_DECIDES } else { Place { t, batch: here, row } };
             match self.places.get_mut(key.data()) {
-                Some(place) if place.t >= t => {}
-                Some(place) => *place = Place { t, batch: here, row },
+                Some(known) if known.t >= place.t => {}
+                Some(known) => *known = place,
                 None => {
-                    self.places.insert(key.data().into(), Place { t, batch: here, row });
+                    self.places.insert(key.data().into(), place);
                 }
             }
         }

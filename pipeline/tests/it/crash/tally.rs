@@ -98,7 +98,9 @@ impl Tally {
 
     /// Each thing happened, and not by a rare accident.
     pub(super) fn assert_all(mut self, seeds: u64, except: &[&str]) {
-        for (name, counter) in COUNTERS.iter().filter(|(name, _)| !except.contains(name)) {
+        // A zombie that deletes is rare, and a matter of the machine's pace: only a long run must have met some.
+        let is_met = |name: &str| seeds >= 500 || name != "late deletes";
+        for (name, counter) in COUNTERS.iter().filter(|(name, _)| !except.contains(name) && is_met(name)) {
             let count = *counter(&mut self);
             assert!(count * 50 >= seeds, "{name}: only {count} in {seeds} seeds: {self:?}");
         }
