@@ -16,6 +16,7 @@ use crate::batch::{Batch, Change, Counts};
 use crate::bid::LiveBid;
 use crate::clearing::{Award, AwardKey, Clearing, ClearingKey};
 use crate::location::{LocationId, LocationName, SeriesKey};
+use crate::market::Market;
 use crate::notice::Notice;
 use crate::output::{Alert, Correlation, CorrelationKey, Kpi, KpiKey};
 use crate::rule::Rule;

@@ -59,7 +59,6 @@ fn final_of<'a>(
 /// The newest bars of series that have been silent for long: they outlive retention, and a stale feed is told by them.
 pub(super) fn of_silent_series(config: &Config, snapshot: &Snapshot, to: T) -> Vec<(T, BarRow)> {
     let to_ms = i64::try_from(to).unwrap_or(i64::MAX);
-    let is_silent =
-        |row: &BarRow| row.key.start_ms < to_ms.saturating_sub(reach_ms(config, row.key.series.market) / 2);
+    let is_silent = |row: &BarRow| row.key.start_ms < to_ms.saturating_sub(reach_ms(config, row.key.series.market) / 2);
     snapshot.latest.values().filter(|(_, row)| is_silent(row)).copied().collect()
 }

@@ -10,10 +10,10 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use operators::bars::{SavedMinute, open_from_ms, reach_ms};
 use operators::rules::SavedRule;
 
+use super::Store;
 use super::codec::{self, Wrong, parse};
 use super::manifest::{File, Kind, Manifest, checksum};
 use super::shelf::JoinAll;
-use super::Store;
 use crate::Error;
 
 /// A checkpoint in the store, whole or not.

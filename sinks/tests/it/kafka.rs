@@ -75,8 +75,9 @@ fn read(servers: &str, topic: &str) -> Vec<Record> {
 /// partitions afterwards; until then `read_committed` ends before it.
 fn wait_for_markers(servers: &str, prefix: &str) {
     let consumer = |isolation: &str| -> BaseConsumer {
-        let config = [("bootstrap.servers", servers), ("group.id", "reader"), ("isolation.level", isolation)];
-        config.into_iter().collect::<ClientConfig>().create().unwrap()
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", servers).set("group.id", "reader").set("isolation.level", isolation);
+        config.create().unwrap()
     };
     let (committed, all) = (consumer("read_committed"), consumer("read_uncommitted"));
     let patience = Duration::from_secs(20);
@@ -162,13 +163,12 @@ async fn assert_holds(servers: String, prefix: String, run: &Run) {
     let topics = ["bars", "kpis", "anomalies", "correlations", "bids", "moments"]
         .map(|table| format!("{prefix}.changelog.{table}"));
     let letters = format!("{prefix}.deadletters");
-    let ([bars, kpis, anomalies, correlations, bids, moments], letters) =
-        tokio::task::spawn_blocking(move || {
-            wait_for_markers(&servers, &prefix);
-            (topics.map(|topic| read(&servers, &topic)), read(&servers, &letters))
-        })
-        .await
-        .unwrap();
+    let ([bars, kpis, anomalies, correlations, bids, moments], letters) = tokio::task::spawn_blocking(move || {
+        wait_for_markers(&servers, &prefix);
+        (topics.map(|topic| read(&servers, &topic)), read(&servers, &letters))
+    })
+    .await
+    .unwrap();
     let place = |row: &serde_json::Value| {
         ["zone", "location", "market"].map(|name| row[name].as_str().unwrap().to_owned()).join("|")
     };
