@@ -37,8 +37,7 @@ endif
 
 test:
 	@scripts/install.sh test
-	@scripts/web.sh test
-	@scripts/k8s-validate.sh --self-test
+	@scripts/web.sh
 	$(CARGO) test --workspace --no-run
 	@CARGO="$(CARGO)" KAFKA_JVM=-XX:TieredStopAtLevel=1 scripts/with-servers.sh scripts/test.py
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Runs every test of the workspace in two lanes: those of the whole program, which mostly wait for servers, beside all others.
+"""Runs every test of the workspace, of the page and of the manifests, in two lanes: those of the whole program, which
+mostly wait for servers, beside all others.
 
 Each binary runs in its crate's folder, as under `cargo test`; what it prints comes when it has ended. Everything runs to
 its end; the exit status is 1 if anything failed. Arguments go to every binary: `scripts/test.py standby` runs what has
-that in its name. (The servers: `scripts/with-servers.sh scripts/test.py`.)
+that in its name, and neither the page's tests nor the manifests'. (The servers: `scripts/with-servers.sh scripts/test.py`.)
 """
 
 import json
@@ -46,21 +47,24 @@ def run(name, command, folder):
             failed.append(name)
 
 
-def lane(tests):
-    for folder, source, binary in tests:
-        run(os.path.relpath(source), [binary, *FILTERS], folder)
+def lane(commands):
+    for command in commands:
+        run(*command)
 
 
 def main():
-    tests = list(binaries())
-    whole = [test for test in tests if test[0].name == "optibid"]
-    others = [test for test in tests if test[0].name != "optibid"]
-    lanes = [threading.Thread(target=lane, args=(tests,)) for tests in (whole, others)]
+    tests = [(os.path.relpath(source), [binary, *FILTERS], folder) for folder, source, binary in binaries()]
+    whole = [test for test in tests if test[2].name == "optibid"]
+    others = [test for test in tests if test[2].name != "optibid"]
+    others.append(("examples in the documentation", [CARGO, "test", "--workspace", "--doc", "--", *FILTERS], "."))
+    if not FILTERS:
+        others.append(("the page", ["scripts/web.sh", "test"], "."))
+        others.append(("manifests", ["scripts/k8s-validate.sh", "--self-test"], "."))
+    lanes = [threading.Thread(target=lane, args=(commands,)) for commands in (whole, others)]
     for thread in lanes:
         thread.start()
     for thread in lanes:
         thread.join()
-    run("examples in the documentation", [CARGO, "test", "--workspace", "--doc", "--", *FILTERS], ".")
     if failed:
         sys.exit("failed: " + ", ".join(failed))
 

@@ -84,6 +84,11 @@ impl Market {
         matches!(self, Self::DayAhead15Min | Self::DayAhead30Min | Self::DayAheadHourly)
     }
 
+    /// Prices of hours, or of a day ahead: they are corrected, and kept, for as long as hourly bars.
+    pub fn is_hourly(self) -> bool {
+        self.is_day_ahead() || self == Self::RealTimeHourly
+    }
+
     /// One value per interval (as against a stream of ticks).
     pub fn is_interval(self) -> bool {
         self != Self::Continuous

@@ -18,6 +18,7 @@ use crate::bid::LiveBid;
 use crate::bid_kpi::{BidKpi, BidKpiKey};
 use crate::clearing::{Award, AwardKey, Clearing, ClearingKey};
 use crate::location::{LocationId, LocationName, SeriesKey};
+use crate::market::Market;
 use crate::notice::Notice;
 use crate::output::{Alert, Correlation, CorrelationKey, Kpi, KpiKey};
 use crate::rule::Rule;
@@ -35,6 +36,10 @@ pub struct Limits {
     pub five_minute_ms: i64,
     /// Hourly and daily bars, ms.
     pub hour_ms: i64,
+    /// Interval prices of hourly and day-ahead markets, ms, where that is longer than `minute_ms`: a checkpoint needs
+    /// them for as long as a correction can still reach their day. No setting: it follows from the operators'.
+    #[serde(skip)]
+    pub hourly_interval_ms: i64,
     /// Tick rows.
     pub ticks: usize,
     /// Notices.
@@ -47,8 +52,28 @@ impl Default for Limits {
             minute_ms: 2 * DAY_MS,
             five_minute_ms: 14 * DAY_MS,
             hour_ms: 400 * DAY_MS,
+            hourly_interval_ms: 0,
             ticks: 200_000,
             notices: 1_000,
+        }
+    }
+}
+
+impl Limits {
+    /// How long every bar of this width is kept at least, ms behind T.
+    pub fn bars_ms(&self, granularity: Granularity) -> i64 {
+        match granularity {
+            Granularity::M1 => self.minute_ms,
+            Granularity::M5 | Granularity::M15 => self.five_minute_ms,
+            Granularity::H1 | Granularity::D1 => self.hour_ms,
+        }
+    }
+
+    /// How long bars of this width and market are kept, ms behind T.
+    pub fn bars_of_ms(&self, market: Market, granularity: Granularity) -> i64 {
+        match granularity {
+            Granularity::M1 if market.is_hourly() => self.minute_ms.max(self.hourly_interval_ms),
+            _ => self.bars_ms(granularity),
         }
     }
 }
@@ -253,16 +278,11 @@ impl Snapshot {
     fn prune_by_age(&mut self) {
         let now = i64::try_from(self.t).unwrap_or(i64::MAX);
         let limits = self.limits;
-        let horizon = |granularity| match granularity {
-            Granularity::M1 => now.saturating_sub(limits.minute_ms),
-            Granularity::M5 | Granularity::M15 => now.saturating_sub(limits.five_minute_ms),
-            Granularity::H1 | Granularity::D1 => now.saturating_sub(limits.hour_ms),
-        };
         let series: Vec<SeriesKey> = self.latest.keys().copied().collect();
         for series in series {
             for granularity in Granularity::ALL {
-                let end = horizon(granularity);
-                let end = BarKey { series, granularity, start_ms: end };
+                let start_ms = now.saturating_sub(limits.bars_of_ms(series.market, granularity));
+                let end = BarKey { series, granularity, start_ms };
                 let begin = BarKey { start_ms: i64::MIN, ..end };
                 // What is not in the history yet stays, or a query between the two would find it in neither.
                 let written = |(_, (t, _)): &(&BarKey, &(T, BarRow))| *t <= self.written_t;
@@ -272,7 +292,7 @@ impl Snapshot {
                 }
             }
         }
-        let minute = horizon(Granularity::M1);
+        let minute = now.saturating_sub(limits.minute_ms);
         let is_old = |alert: &Alert| alert.anomaly.start_ms < minute && alert.changed_t <= self.written_t;
         let old: Vec<u64> = self.alerts.iter().filter(|(_, alert)| is_old(alert)).map(|(id, _)| *id).collect();
         for id in old {

@@ -122,7 +122,8 @@ impl Pipeline {
             return Err(Error::Config("standby.enabled needs checkpoint.enabled".to_owned()));
         }
         let shared = Arc::new(Coordination::new(config.clock, layout.clone(), shutdown.clone()));
-        let limits = limits_for(parts.limits, &operators, parts.durable.is_some());
+        let durable = parts.durable.is_some();
+        let limits = if durable { checkpoint::limits(&operators, parts.limits) } else { parts.limits };
         let settings = settings(&operators, &zones);
         // Met first, fenced then: a group that never forms takes nothing over.
         let (mut group, opening) = match config.cluster.is_group() {
@@ -262,23 +263,6 @@ impl Pipeline {
             leads,
             begun_t,
         })
-    }
-}
-
-/// The live state must hold what a checkpoint has to: the bars that operators look back at.
-fn limits_for(
-    limits: model::snapshot::Limits,
-    operators: &operators::Config,
-    durable: bool,
-) -> model::snapshot::Limits {
-    if !durable {
-        return limits;
-    }
-    let settled_ms = operators::settlement::keep_ms(operators);
-    model::snapshot::Limits {
-        minute_ms: limits.minute_ms.max(checkpoint::reach_ms(operators)),
-        five_minute_ms: limits.five_minute_ms.max(settled_ms.saturating_add(operators::settlement::BUCKET_MS)),
-        ..limits
     }
 }
 

@@ -35,7 +35,8 @@ log.cleaner.dedupe.buffer.size=16777216
 broker.session.timeout.ms=${KAFKA_SESSION_MS:-60000}
 initial.broker.registration.timeout.ms=240000
 END
-java=(java -XX:+UseSerialGC -Dlog4j2.configurationFile="$here/kafka/log4j2.properties" -cp "$lib/*")
+# Released classes need no verifying at every start.
+java=(java -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -Dlog4j2.configurationFile="$here/kafka/log4j2.properties" -cp "$lib/*")
 if [ ! -e "$folder/data/meta.properties" ]; then
   id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
   case $id in -*) id=A${id:1} ;; esac # an id with a leading dash would read as an option

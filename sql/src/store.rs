@@ -259,12 +259,7 @@ fn complete_from(snapshot: &Snapshot, granularity: Granularity) -> i64 {
     if snapshot.t == 0 {
         return i64::MAX;
     }
-    let limits = snapshot.limits();
-    let kept_ms = match granularity {
-        Granularity::M1 => limits.minute_ms,
-        Granularity::M5 | Granularity::M15 => limits.five_minute_ms,
-        Granularity::H1 | Granularity::D1 => limits.hour_ms,
-    };
+    let kept_ms = snapshot.limits().bars_ms(granularity);
     let (now, began) = (i64::try_from(snapshot.t), i64::try_from(snapshot.began_t));
     now.unwrap_or(i64::MAX).saturating_sub(kept_ms).max(began.unwrap_or(i64::MAX))
 }

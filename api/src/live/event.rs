@@ -1,12 +1,12 @@
-//! One change as a WebSocket message, encoded once.
+//! One change as a WebSocket message, encoded when somebody wants it: most moments of a replay at full speed, and most
+//! channels of any moment, nobody asks for.
 //!
-//! Only the zone's spelling differs between clients (`mumbai`, `iex-w2`): an event keeps its JSON as a head
-//! (the type) and a rest, and the spelling goes between. `key` says which earlier message it replaces when a
-//! slow client gets last values only.
+//! Only the zone's spelling differs between clients (`mumbai`, `iex-w2`): it goes between the type and what the event
+//! says. `key` says which earlier message it replaces when a slow client gets last values only.
 //!
 //! ```text
 //! {"type":"price_update","market_zone":"mumbai","t":1763460000000,"zone":"IEX-W2", … }
-//!          └─ kind                     └ spelling └─ rest ────────────────────────┘
+//!          └─ kind                     └ spelling └─ what it says ────────────────┘
 //! ```
 
 use std::collections::HashMap;
@@ -95,31 +95,43 @@ pub(crate) enum Key {
     Once(T, u32),
 }
 
-/// One encoded event.
+/// One event.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) target: Target,
     pub(crate) channel: Channel,
     pub(crate) key: Key,
-    kind: &'static str,
-    rest: Box<str>,
+    t: T,
+    says: Says,
+}
+
+/// What happened; `true` where it is no more.
+#[derive(Clone, Debug)]
+enum Says {
+    Price(BarRow),
+    Bar(BarRow, bool),
+    Volume(BarRow),
+    Kpi(Kpi, bool),
+    Alert(Box<Alert>),
+    Notice(Box<Notice>),
+    Correlation(Correlation, bool),
+    Bid(Box<LiveBid>, bool),
+    Book(Box<Clearing>, bool),
+    Clearing(Box<Clearing>, bool),
 }
 
 impl Event {
-    fn new(target: Target, channel: Channel, key: Key, kind: &'static str, body: &impl Serialize) -> Option<Self> {
-        // A view holds only strings and finite numbers: encoding it cannot fail, and a failure would cost one event.
-        let json = serde_json::to_string(body).ok()?;
-        Some(Self { target, channel, key, kind, rest: json.get(1..)?.into() })
-    }
-
-    /// Bytes it takes in memory, for limits.
+    /// Bytes it takes in memory, for limits: the longest messages, encoded once, included.
     pub(crate) fn bytes(&self) -> usize {
-        self.rest.len() + size_of::<Self>()
+        const MESSAGE: usize = 400;
+        MESSAGE + size_of::<Self>()
     }
 
     /// The whole message, with the zone as the client spells it.
-    pub(crate) fn render(&self, spelling: &str) -> String {
-        let Self { kind, rest, .. } = self;
+    pub(crate) fn render(&self, labels: &Labels, spelling: &str) -> String {
+        // A view holds only strings and finite numbers: encoding it cannot fail, and a failure would cost what it says.
+        let body = self.body(labels).unwrap_or_else(|_| format!("{{\"t\":{}}}", self.t));
+        let (kind, rest) = (self.kind(), body.get(1..).unwrap_or("}"));
         match self.target {
             Target::Pair(..) => format!("{{\"type\":\"{kind}\",{rest}"),
             Target::Everybody => format!("{{\"type\":\"{kind}\",\"market_zone\":\"*\",{rest}"),
@@ -128,6 +140,45 @@ impl Event {
                 let spelling = serde_json::Value::from(spelling);
                 format!("{{\"type\":\"{kind}\",\"market_zone\":{spelling},{rest}")
             }
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match &self.says {
+            Says::Price(_) => "price_update",
+            Says::Bar(..) => "bar_update",
+            Says::Volume(_) => "volume_update",
+            Says::Kpi(..) => "kpi_update",
+            Says::Alert(_) => "market_alert",
+            Says::Notice(notice) if notice.class == "bidding" => "bidding_notification",
+            Says::Notice(_) => "market_alert",
+            Says::Correlation(..) => "correlation_update",
+            Says::Bid(..) => "bidding_notification",
+            Says::Book(..) => "book_update",
+            Says::Clearing(..) => "clearing_update",
+        }
+    }
+
+    /// What it says, as a JSON object that begins with `t`.
+    fn body(&self, labels: &Labels) -> serde_json::Result<String> {
+        fn json(t: T, body: impl Serialize) -> serde_json::Result<String> {
+            serde_json::to_string(&At { t, body })
+        }
+        let t = self.t;
+        match &self.says {
+            Says::Price(row) => json(t, Price::new(labels, row)),
+            Says::Bar(row, removed) => json(
+                t,
+                OrGone { row: BarUpdate { series: labels.series(row.key.series), bar: Bar::new(row) }, removed },
+            ),
+            Says::Volume(row) => json(t, Volume::new(labels, row)),
+            Says::Kpi(kpi, removed) => json(t, OrGone { row: KpiView::new(labels, kpi), removed }),
+            Says::Alert(alert) => json(t, AlertView::new(labels, alert)),
+            Says::Notice(notice) => json(t, NoticeView::new(notice)),
+            Says::Correlation(row, removed) => json(t, OrGone { row: CorrelationView::new(labels, row), removed }),
+            Says::Bid(bid, removed) => json(t, OrGone { row: Bid::new(labels, bid), removed }),
+            Says::Book(row, removed) => json(t, OrGone { row: BookRow::new(labels, row), removed }),
+            Says::Clearing(row, removed) => json(t, OrGone { row: ClearingRow::new(labels, row), removed }),
         }
     }
 }
@@ -140,10 +191,16 @@ struct At<B> {
 }
 
 #[derive(Serialize)]
+struct OrGone<'a, R> {
+    #[serde(flatten)]
+    row: R,
+    removed: &'a bool,
+}
+
+#[derive(Serialize)]
 struct BarUpdate {
     #[serde(flatten)]
     series: Series,
-    removed: bool,
     bar: Bar,
 }
 
@@ -153,6 +210,13 @@ struct Volume {
     series: Series,
     volume: f64,
     timestamp: String,
+}
+
+impl Volume {
+    fn new(labels: &Labels, row: &BarRow) -> Self {
+        let (series, volume) = (labels.series(row.key.series), volume_mwh(row.bar.sum_volume_kwh));
+        Self { series, volume, timestamp: rfc3339(row.bar.last_ms) }
+    }
 }
 
 #[derive(Serialize)]
@@ -166,110 +230,90 @@ struct Bid {
     best_price: Option<f64>,
     delivery: String,
     timestamp: String,
-    removed: bool,
+}
+
+impl Bid {
+    /// Whose it is stays between it and the market.
+    fn new(labels: &Labels, bid: &LiveBid) -> Self {
+        let power_kw: i64 = bid.steps.iter().map(|step| step.power_kw).fold(0, i64::saturating_add);
+        Self {
+            series: labels.series(bid.series),
+            bid: bid.bid.clone(),
+            status: bid.status.as_str(),
+            side: bid.side,
+            power_mw: volume_mwh(power_kw),
+            best_price: bid.steps.first().map(|step| price(step.price_micros)),
+            delivery: rfc3339(bid.delivery_ms),
+            timestamp: rfc3339(bid.event_ms),
+        }
+    }
 }
 
 fn zone_of(series: SeriesKey) -> Target {
     Target::Zone(series.location.zone_code())
 }
 
+fn of_zone(series: SeriesKey, channel: Channel, key: Key, t: T, says: Says) -> Event {
+    Event { target: zone_of(series), channel, key, t, says }
+}
+
 /// A series' newest minute. Classic clients show this as *the* price.
-pub(crate) fn price_update(labels: &Labels, t: T, row: &BarRow) -> Option<Event> {
-    let body = At { t, body: Price::new(labels, row) };
-    Event::new(zone_of(row.key.series), Channel::Prices, Key::Bar(row.key), "price_update", &body)
+pub(crate) fn price_update(t: T, row: &BarRow) -> Event {
+    of_zone(row.key.series, Channel::Prices, Key::Bar(row.key), t, Says::Price(*row))
 }
 
 /// An earlier minute that was put right, or one that is no more.
-pub(crate) fn bar_update(labels: &Labels, t: T, row: &BarRow, removed: bool) -> Option<Event> {
-    let series = labels.series(row.key.series);
-    let body = At { t, body: BarUpdate { series, removed, bar: Bar::new(row) } };
-    Event::new(zone_of(row.key.series), Channel::Prices, Key::Bar(row.key), "bar_update", &body)
+pub(crate) fn bar_update(t: T, row: &BarRow, removed: bool) -> Event {
+    of_zone(row.key.series, Channel::Prices, Key::Bar(row.key), t, Says::Bar(*row, removed))
 }
 
 /// The volume of a series' newest minute.
-pub(crate) fn volume_update(labels: &Labels, t: T, row: &BarRow) -> Option<Event> {
-    let series = labels.series(row.key.series);
-    let volume = volume_mwh(row.bar.sum_volume_kwh);
-    let body = At { t, body: Volume { series, volume, timestamp: rfc3339(row.bar.last_ms) } };
-    Event::new(zone_of(row.key.series), Channel::Volumes, Key::Volume(row.key.series), "volume_update", &body)
+pub(crate) fn volume_update(t: T, row: &BarRow) -> Event {
+    let series = row.key.series;
+    of_zone(series, Channel::Volumes, Key::Volume(series), t, Says::Volume(*row))
 }
 
 /// Key figures of one window.
-pub(crate) fn kpi_update(labels: &Labels, t: T, kpi: &Kpi, removed: bool) -> Option<Event> {
-    #[derive(Serialize)]
-    struct Body {
-        #[serde(flatten)]
-        kpi: KpiView,
-        removed: bool,
-    }
-    let body = At { t, body: Body { kpi: KpiView::new(labels, kpi), removed } };
-    Event::new(zone_of(kpi.series), Channel::Kpis, Key::Kpi(kpi.key()), "kpi_update", &body)
+pub(crate) fn kpi_update(t: T, kpi: &Kpi, removed: bool) -> Event {
+    of_zone(kpi.series, Channel::Kpis, Key::Kpi(kpi.key()), t, Says::Kpi(*kpi, removed))
 }
 
 /// An alert that was raised, revised or withdrawn.
-pub(crate) fn market_alert(labels: &Labels, t: T, alert: &Alert) -> Option<Event> {
-    let body = At { t, body: AlertView::new(labels, alert) };
-    Event::new(zone_of(alert.anomaly.series), Channel::Alerts, Key::Alert(alert.anomaly.id), "market_alert", &body)
+pub(crate) fn market_alert(t: T, alert: &Alert) -> Event {
+    let anomaly = &alert.anomaly;
+    of_zone(anomaly.series, Channel::Alerts, Key::Alert(anomaly.id), t, Says::Alert(Box::new(alert.clone())))
 }
 
 /// What a person or the market says; `index` is its place in the batch.
-pub(crate) fn notice(t: T, index: u32, notice: &Notice) -> Option<Event> {
+pub(crate) fn notice(t: T, index: u32, notice: &Notice) -> Event {
     let target = if notice.zone == "*" { Target::Everybody } else { Target::Zone(zone_code(&notice.zone)) };
-    let kind = if notice.class == "bidding" { "bidding_notification" } else { "market_alert" };
-    let body = At { t, body: NoticeView::new(notice) };
-    Event::new(target, Channel::Alerts, Key::Once(t, index), kind, &body)
+    let says = Says::Notice(Box::new(notice.clone()));
+    Event { target, channel: Channel::Alerts, key: Key::Once(t, index), t, says }
 }
 
 /// A correlation.
-pub(crate) fn correlation_update(labels: &Labels, t: T, row: &Correlation, removed: bool) -> Option<Event> {
-    #[derive(Serialize)]
-    struct Body {
-        #[serde(flatten)]
-        row: CorrelationView,
-        removed: bool,
-    }
+pub(crate) fn correlation_update(t: T, row: &Correlation, removed: bool) -> Event {
     let target = Target::Pair(row.a.location.zone_code(), row.b.location.zone_code());
-    let body = At { t, body: Body { row: CorrelationView::new(labels, row), removed } };
-    Event::new(target, Channel::Correlations, Key::Correlation(row.key()), "correlation_update", &body)
+    let (channel, key) = (Channel::Correlations, Key::Correlation(row.key()));
+    Event { target, channel, key, t, says: Says::Correlation(*row, removed) }
 }
 
-/// A live bid. Whose it is stays between it and the market.
-pub(crate) fn bid(labels: &Labels, t: T, bid: &LiveBid, removed: bool) -> Option<Event> {
-    let power_kw: i64 = bid.steps.iter().map(|step| step.power_kw).fold(0, i64::saturating_add);
-    let body = Bid {
-        series: labels.series(bid.series),
-        bid: bid.bid.clone(),
-        status: bid.status.as_str(),
-        side: bid.side,
-        power_mw: volume_mwh(power_kw),
-        best_price: bid.steps.first().map(|step| price(step.price_micros)),
-        delivery: rfc3339(bid.delivery_ms),
-        timestamp: rfc3339(bid.event_ms),
-        removed,
-    };
+/// A live bid.
+pub(crate) fn bid(t: T, bid: &LiveBid, removed: bool) -> Event {
     let mut hash = std::hash::DefaultHasher::new();
     std::hash::Hash::hash(&bid.bid, &mut hash);
     let key = Key::Bid(std::hash::Hasher::finish(&hash));
-    Event::new(zone_of(bid.series), Channel::Bids, key, "bidding_notification", &At { t, body })
-}
-
-#[derive(Serialize)]
-struct OrGone<R> {
-    #[serde(flatten)]
-    row: R,
-    removed: bool,
+    of_zone(bid.series, Channel::Bids, key, t, Says::Bid(Box::new(bid.clone()), removed))
 }
 
 /// The top of an interval's book, and what is in it.
-pub(crate) fn book_update(labels: &Labels, t: T, row: &Clearing, removed: bool) -> Option<Event> {
-    let body = At { t, body: OrGone { row: BookRow::new(labels, row), removed } };
-    Event::new(zone_of(row.series), Channel::Book, Key::Book(row.key()), "book_update", &body)
+pub(crate) fn book_update(t: T, row: &Clearing, removed: bool) -> Event {
+    of_zone(row.series, Channel::Book, Key::Book(row.key()), t, Says::Book(Box::new(row.clone()), removed))
 }
 
 /// The clearing of an interval as its book stands.
-pub(crate) fn clearing_update(labels: &Labels, t: T, row: &Clearing, removed: bool) -> Option<Event> {
-    let body = At { t, body: OrGone { row: ClearingRow::new(labels, row), removed } };
-    Event::new(zone_of(row.series), Channel::Clearing, Key::Clearing(row.key()), "clearing_update", &body)
+pub(crate) fn clearing_update(t: T, row: &Clearing, removed: bool) -> Event {
+    of_zone(row.series, Channel::Clearing, Key::Clearing(row.key()), t, Says::Clearing(Box::new(row.clone()), removed))
 }
 
 /// Remembers each series' newest minute, so that a correction of the past is never shown as the price.
@@ -284,7 +328,7 @@ impl Newest {
     }
 
     /// The events of one minute bar's change. `live` is at the batch's T or later.
-    pub(crate) fn events(&mut self, labels: &Labels, live: &Snapshot, t: T, change: &Change<BarRow>) -> Vec<Event> {
+    pub(crate) fn events(&mut self, live: &Snapshot, t: T, change: &Change<BarRow>) -> Vec<Event> {
         let row = change.row();
         if row.key.granularity != Granularity::M1 {
             return Vec::new();
@@ -294,22 +338,22 @@ impl Newest {
         let mut events = Vec::with_capacity(2);
         match change {
             Change::Put(row) if known.is_none_or(|(start, _)| start <= row.key.start_ms) => {
-                events.extend(price_update(labels, t, row));
+                events.push(price_update(t, row));
                 let volume = row.bar.sum_volume_kwh;
                 if volume != 0 && known != Some((row.key.start_ms, volume)) {
-                    events.extend(volume_update(labels, t, row));
+                    events.push(volume_update(t, row));
                 }
                 self.0.insert(series, (row.key.start_ms, volume));
             }
-            Change::Put(row) => events.extend(bar_update(labels, t, row, false)),
+            Change::Put(row) => events.push(bar_update(t, row, false)),
             Change::Remove(row) => {
-                events.extend(bar_update(labels, t, row, true));
+                events.push(bar_update(t, row, true));
                 if known.is_some_and(|(start, _)| start == row.key.start_ms) {
                     // The minute before it is the price again.
                     let before = live.series_bars(series, Granularity::M1, i64::MIN, row.key.start_ms).next_back();
                     match before {
                         Some(before) => {
-                            events.extend(price_update(labels, t, before));
+                            events.push(price_update(t, before));
                             self.0.insert(series, (before.key.start_ms, before.bar.sum_volume_kwh));
                         }
                         None => {

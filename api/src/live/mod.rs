@@ -1,7 +1,7 @@
 //! The live side: closed batches in, WebSocket messages out.
 //!
 //! ```text
-//! broadcast<Arc<Batch>> ─► Hub ─► Moment (encoded once) ─┬─► ring (resume with since=T)
+//! broadcast<Arc<Batch>> ─► Hub ─► Moment (encoded on demand, once) ─┬─► ring (resume with since=T)
 //!                                                        └─► broadcast<Arc<Moment>> ─► one session a socket
 //! ```
 //!
@@ -159,7 +159,7 @@ impl Hub {
         }
         self.lives.take(batch);
         let live = self.live.load();
-        let moment = Arc::new(Moment::of(&self.labels, &self.spellings, newest, &live, batch));
+        let moment = Arc::new(Moment::of(&self.spellings, newest, &live, batch));
         self.metrics.websocket_moments.inc();
         if moment.bytes > 0 {
             self.ring.write().push(Arc::clone(&moment), &self.config);

@@ -1,5 +1,5 @@
-//! A closed moment as clients get it: every event of one T, grouped by zone and channel, rendered once for
-//! every spelling of the zone and shared by all connections.
+//! A closed moment as clients get it: every event of one T, grouped by zone and channel, rendered when the first client
+//! wants it, once for every spelling of the zone, and shared by all connections.
 //!
 //! Two forms: *classic* (one message an event, then `{"type":"closed","t":T}`) and *batch* (the whole moment
 //! in one message). Both hold the same events in the same order. A conflated moment holds the last event of
@@ -29,6 +29,13 @@ pub(crate) enum Format {
 /// Messages, shared by every connection that gets them.
 type Texts = Arc<[Arc<str>]>;
 
+/// What turns events into messages.
+#[derive(Clone, Copy)]
+pub(crate) struct Wording<'a> {
+    pub(crate) labels: &'a Labels,
+    pub(crate) spellings: &'a Spellings,
+}
+
 /// The events of one target and channel.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -40,14 +47,14 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    fn render(&self, spellings: &Spellings, spelling: u8) -> &Texts {
+    fn render(&self, wording: Wording<'_>, spelling: u8) -> &Texts {
         let slot = usize::from(spelling).min(self.rendered.len() - 1);
         self.rendered[slot].get_or_init(|| {
             let text = match self.target {
-                Target::Zone(zone) => spellings.text(zone, spelling),
+                Target::Zone(zone) => wording.spellings.text(zone, spelling),
                 _ => "*",
             };
-            self.events.iter().map(|event| Arc::from(event.render(text))).collect()
+            self.events.iter().map(|event| Arc::from(event.render(wording.labels, text))).collect()
         })
     }
 }
@@ -68,29 +75,22 @@ pub(crate) struct Moment {
 const SHARED_FRAMES: usize = 32;
 
 impl Moment {
-    /// Encodes a batch. `live` is the snapshot at its T or later.
-    pub(crate) fn of(
-        labels: &Labels,
-        spellings: &Spellings,
-        newest: &mut Newest,
-        live: &Snapshot,
-        batch: &Batch,
-    ) -> Self {
+    /// The events of a batch. `live` is the snapshot at its T or later.
+    pub(crate) fn of(spellings: &Spellings, newest: &mut Newest, live: &Snapshot, batch: &Batch) -> Self {
         let (t, arrived) = (batch.t, Instant::now());
         let mut events = Vec::new();
         for change in &batch.bars {
-            events.extend(newest.events(labels, live, t, change));
+            events.extend(newest.events(live, t, change));
         }
-        events.extend(batch.kpis.iter().filter_map(|c| event::kpi_update(labels, t, c.row(), c.is_remove())));
-        events.extend(batch.alerts.iter().filter_map(|alert| event::market_alert(labels, t, alert)));
-        events.extend((0..).zip(&batch.notices).filter_map(|(index, notice)| event::notice(t, index, notice)));
+        events.extend(batch.kpis.iter().map(|change| event::kpi_update(t, change.row(), change.is_remove())));
+        events.extend(batch.alerts.iter().map(|alert| event::market_alert(t, alert)));
+        events.extend((0..).zip(&batch.notices).map(|(index, notice)| event::notice(t, index, notice)));
         let rows = batch.correlations.iter();
-        events.extend(rows.filter_map(|c| event::correlation_update(labels, t, c.row(), c.is_remove())));
-        events.extend(batch.bids.iter().filter_map(|c| event::bid(labels, t, c.row(), c.is_remove())));
+        events.extend(rows.map(|change| event::correlation_update(t, change.row(), change.is_remove())));
+        events.extend(batch.bids.iter().map(|change| event::bid(t, change.row(), change.is_remove())));
         for change in &batch.clearing {
             let (row, is_gone) = (change.row(), change.is_remove());
-            events.extend(event::book_update(labels, t, row, is_gone));
-            events.extend(event::clearing_update(labels, t, row, is_gone));
+            events.extend([event::book_update(t, row, is_gone), event::clearing_update(t, row, is_gone)]);
         }
         Self { arrived, ..Self::new(t, spellings, events) }
     }
@@ -128,13 +128,13 @@ impl Moment {
     }
 
     /// The messages for a subscription; none when nothing in it changed.
-    pub(crate) fn messages(&self, spellings: &Spellings, subscription: &Subscription, format: Format) -> Vec<Arc<str>> {
+    pub(crate) fn messages(&self, wording: Wording<'_>, subscription: &Subscription, format: Format) -> Vec<Arc<str>> {
         if format == Format::Batch {
-            return self.frame(spellings, subscription).into_iter().collect();
+            return self.frame(wording, subscription).into_iter().collect();
         }
         let mut messages: Vec<Arc<str>> = Vec::new();
         for (part, spelling) in self.wanted(subscription) {
-            messages.extend(part.render(spellings, spelling).iter().map(Arc::clone));
+            messages.extend(part.render(wording, spelling).iter().map(Arc::clone));
         }
         if !messages.is_empty() {
             messages.push(closed(self.t, 1));
@@ -142,7 +142,7 @@ impl Moment {
         messages
     }
 
-    fn frame(&self, spellings: &Spellings, subscription: &Subscription) -> Option<Arc<str>> {
+    fn frame(&self, wording: Wording<'_>, subscription: &Subscription) -> Option<Arc<str>> {
         // Only a subscription that is older than this moment gets all it asks for, and so what others get.
         let shared = subscription.settled(self.t).then(|| subscription.fingerprint());
         if let Some(print) = shared
@@ -152,7 +152,7 @@ impl Moment {
         }
         let mut events = Vec::new();
         for (part, spelling) in self.wanted(subscription) {
-            events.extend(part.render(spellings, spelling).iter().map(Arc::clone));
+            events.extend(part.render(wording, spelling).iter().map(Arc::clone));
         }
         if events.is_empty() {
             return None;
@@ -171,7 +171,7 @@ impl Moment {
 /// Several moments as one: the last event of each key, closed at the last T.
 pub(crate) fn conflated(
     moments: &[Arc<Moment>],
-    spellings: &Spellings,
+    wording: Wording<'_>,
     subscription: &Subscription,
     format: Format,
 ) -> Vec<Arc<str>> {
@@ -179,7 +179,7 @@ pub(crate) fn conflated(
     let mut events: Vec<Option<Arc<str>>> = Vec::new();
     for moment in moments {
         for (part, spelling) in moment.wanted(subscription) {
-            for (event, text) in part.events.iter().zip(part.render(spellings, spelling).iter()) {
+            for (event, text) in part.events.iter().zip(part.render(wording, spelling).iter()) {
                 if let Some(earlier) = last.insert(event.key, events.len()) {
                     events[earlier] = None;
                 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use warp::ws::{Message, WebSocket};
 
-use super::moment::{Format, Moment, conflated};
+use super::moment::{Format, Moment, Wording, conflated};
 use super::protocol::{self, Request};
 use super::subscription::{Subscription, channels_by_name, zones_by_name};
 use super::{Hub, Seat, Start};
@@ -183,12 +183,13 @@ impl Session {
         moments.retain(|moment| moment.t > self.position);
         let Some(last) = moments.last() else { return Ok(()) };
         let (position, arrived) = (last.t, last.arrived);
-        let (spellings, format) = (&self.hub.spellings, self.format);
+        let wording = Wording { labels: &self.hub.labels, spellings: &self.hub.spellings };
+        let format = self.format;
         let messages = if moments.len() > self.hub.config.conflate_after {
             self.hub.metrics.websocket_conflated.inc_by(moments.len() as u64 - 1);
-            conflated(&moments, spellings, &self.subscription, format)
+            conflated(&moments, wording, &self.subscription, format)
         } else {
-            moments.iter().flat_map(|moment| moment.messages(spellings, &self.subscription, format)).collect()
+            moments.iter().flat_map(|moment| moment.messages(wording, &self.subscription, format)).collect()
         };
         self.position = position;
         if messages.is_empty() {

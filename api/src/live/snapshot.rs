@@ -26,14 +26,14 @@ pub(crate) fn frame(
         let wants = |subscription: &Subscription| subscription.wants(T::MAX, event.target, event.channel);
         wants(new).filter(|_| old.is_none_or(|old| wants(old).is_none()))
     };
-    let texts: Vec<String> = events(labels, snapshot, new, limit)
+    let texts: Vec<String> = events(snapshot, new, limit)
         .filter_map(|event| {
             let spelling = spelling(&event)?;
             let text = match event.target {
                 Target::Zone(zone) => spellings.text(zone, spelling),
                 _ => "*",
             };
-            Some(event.render(text))
+            Some(event.render(labels, text))
         })
         .collect();
     let names = |names: Vec<&str>| serde_json::Value::from(names).to_string();
@@ -48,33 +48,27 @@ pub(crate) fn frame(
     frame
 }
 
-fn events<'a>(
-    labels: &'a Labels,
-    snapshot: &'a Snapshot,
-    wanted: &Subscription,
-    limit: usize,
-) -> impl Iterator<Item = Event> + use<'a> {
+fn events<'a>(snapshot: &'a Snapshot, wanted: &Subscription, limit: usize) -> impl Iterator<Item = Event> + use<'a> {
     let latest = snapshot.latest.values().flat_map(|(t, row)| {
-        let volume = (row.bar.sum_volume_kwh != 0).then(|| event::volume_update(labels, *t, row));
-        event::price_update(labels, *t, row).into_iter().chain(volume.flatten())
+        let volume = (row.bar.sum_volume_kwh != 0).then(|| event::volume_update(*t, row));
+        std::iter::once(event::price_update(*t, row)).chain(volume)
     });
-    let kpis = snapshot.kpis.values().filter_map(|(t, kpi)| event::kpi_update(labels, *t, kpi, false));
+    let kpis = snapshot.kpis.values().map(|(t, kpi)| event::kpi_update(*t, kpi, false));
     let mut standing: Vec<_> = snapshot.alerts.values().filter(|alert| alert.state != AlertState::Withdrawn).collect();
     standing.sort_by_key(|alert| (alert.anomaly.start_ms, alert.anomaly.id));
     let skip = standing.len().saturating_sub(limit);
-    let alerts =
-        standing.into_iter().skip(skip).filter_map(|alert| event::market_alert(labels, alert.changed_t, alert));
+    let alerts = standing.into_iter().skip(skip).map(|alert| event::market_alert(alert.changed_t, alert));
     let old = snapshot.notices.len().saturating_sub(limit);
     let notices = (0..).zip(snapshot.notices.iter().skip(old));
-    let notices = notices.filter_map(|(index, (t, notice))| event::notice(*t, index, notice));
+    let notices = notices.map(|(index, (t, notice))| event::notice(*t, index, notice));
     let rows = snapshot.correlations.values();
-    let correlations = rows.filter_map(|(t, row)| event::correlation_update(labels, *t, row, false));
-    let auctions = intervals(labels, snapshot, wanted, limit);
+    let correlations = rows.map(|(t, row)| event::correlation_update(*t, row, false));
+    let auctions = intervals(snapshot, wanted, limit);
     latest.chain(kpis).chain(alerts).chain(notices).chain(correlations).chain(auctions)
 }
 
 /// Books and clearing of the last `limit` intervals of each series.
-fn intervals(labels: &Labels, snapshot: &Snapshot, wanted: &Subscription, limit: usize) -> Vec<Event> {
+fn intervals(snapshot: &Snapshot, wanted: &Subscription, limit: usize) -> Vec<Event> {
     let (book, clearing) = (wanted.has(Channel::Book), wanted.has(Channel::Clearing));
     if !book && !clearing {
         return Vec::new();
@@ -85,8 +79,8 @@ fn intervals(labels: &Labels, snapshot: &Snapshot, wanted: &Subscription, limit:
         &series[skip..]
     });
     last.flat_map(|(t, row)| {
-        let top = book.then(|| event::book_update(labels, *t, row, false)).flatten();
-        top.into_iter().chain(clearing.then(|| event::clearing_update(labels, *t, row, false)).flatten())
+        let top = book.then(|| event::book_update(*t, row, false));
+        top.into_iter().chain(clearing.then(|| event::clearing_update(*t, row, false)))
     })
     .collect()
 }

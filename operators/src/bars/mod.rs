@@ -205,13 +205,23 @@ impl BarMachine {
 
 /// How far before T a record of `market` may lie.
 pub(crate) fn retention_ms(config: &Config, market: Market) -> i64 {
-    let hourly = market.is_day_ahead() || market == Market::RealTimeHourly;
-    if hourly { config.retention.hour.millis_i64() } else { config.retention.minute.millis_i64() }
+    if market.is_hourly() { config.retention.hour.millis_i64() } else { config.retention.minute.millis_i64() }
 }
 
 /// How long after its end a minute of `market` still takes records: it changes no more from T = end + this on.
 pub fn open_ms(config: &Config, market: Market) -> i64 {
     if market.is_interval() { retention_ms(config, market) } else { config.bars.correction_horizon.millis_i64() }
+}
+
+/// How far behind T operators look at minute bars of `market` that take no more records: what a restart must give them.
+pub fn reach_ms(config: &Config, market: Market) -> i64 {
+    const LONGEST_DAY_MS: i64 = 25 * 60 * MINUTE_MS;
+    let longest = |minutes: &[u32]| i64::from(minutes.iter().copied().max().unwrap_or(0)) * MINUTE_MS;
+    // A day is folded anew, from all its minutes, for as long as its last minute takes records.
+    let day = LONGEST_DAY_MS + open_ms(config, market);
+    let correlations = longest(&config.correlations.windows_min) + longest(&config.correlations.lags_min);
+    let alerts = 2 * config.anomalies.window.millis_i64();
+    [day, longest(&config.kpis.windows_min), correlations, alerts].into_iter().max().unwrap_or(0) + 2 * MINUTE_MS
 }
 
 /// The earliest minute of `market` that still takes records at T: its end + [`open_ms`] > T.

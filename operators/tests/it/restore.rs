@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use model::bid::{BidKind, BidStatus, Side, Step};
 use model::humane::Span;
 use model::{AnomalyKind, BarRow, BidEvent, Granularity, Market, MeterReading, PartitionId, Rule, SeriesKey, T};
-use operators::bars::{open_from_ms, open_ms};
+use operators::bars::{open_from_ms, open_ms, reach_ms};
 use operators::keyed::Barrier;
 use operators::settlement::{Priced, is_kept};
 use rand::{Rng, SeedableRng};
@@ -117,11 +117,21 @@ fn rest(work: &Workload, whole: &Captured, at: T) -> Workload {
     let priced = Priced::new(&work.zones);
     let is_final = |row: &BarRow| row.end_ms + open_ms(&work.config, row.key.series.market) <= at as i64;
     let is_price = |row: &BarRow| priced.takes(row) && is_final(row) && is_kept(&work.config, row.key.start_ms, at);
-    let is_sealed = |row: &BarRow| {
-        row.key.granularity == Granularity::M1
-            && row.key.start_ms < open_from_ms(&work.config, row.key.series.market, at as i64)
+    // Of what is sealed no more than is said to be needed, or a checkpoint that keeps just that would be wrong.
+    let bars = standing_at(&whole.bars, at);
+    let mut newest = BTreeMap::new();
+    for row in &bars {
+        let start_ms = newest.entry(row.key.series).or_insert(row.key.start_ms);
+        *start_ms = row.key.start_ms.max(*start_ms);
+    }
+    let is_needed = |row: &BarRow| {
+        let (series, start_ms) = (row.key.series, row.key.start_ms);
+        let is_sealed = start_ms < open_from_ms(&work.config, series.market, at as i64);
+        let is_within_reach = start_ms >= at as i64 - reach_ms(&work.config, series.market);
+        let is_newest = newest[&series] == start_ms;
+        row.key.granularity == Granularity::M1 && is_sealed && (is_within_reach || is_newest)
     };
-    let sealed = standing_at(&whole.bars, at).into_iter().filter(|row| is_sealed(row) || is_price(row)).collect();
+    let sealed = bars.into_iter().filter(|row| is_needed(row) || is_price(row)).collect();
     let mut rest = work.clone();
     rest.ticks.retain(|(t, _)| *t > at);
     rest.bids.retain(|(t, _)| *t > at);

@@ -3,9 +3,11 @@
 //! A bar is final when no record can change it any more: its end + the time that its market takes corrections ≤ T.
 //! All others are folded again from the records of the open minutes, so each bar is written once.
 
+use model::snapshot::Limits;
 use model::{BarKey, BarRow, Granularity, Market, SeriesKey, Snapshot, T};
 use operators::Config;
-use operators::bars::open_ms;
+use operators::bars::{open_ms, reach_ms};
+use operators::settlement;
 
 /// The longest bar: a day of 25 hours.
 const LONGEST_MS: i64 = 25 * 3_600_000;
@@ -15,12 +17,18 @@ pub(super) fn final_at(config: &Config, market: Market, end_ms: i64) -> T {
     T::try_from(end_ms.saturating_add(open_ms(config, market))).unwrap_or(0)
 }
 
-/// How long a bar of this width is kept behind T.
-pub(super) fn kept_ms(config: &Config, limits: model::snapshot::Limits, granularity: Granularity) -> i64 {
-    match granularity {
-        Granularity::M1 => limits.minute_ms.max(super::reach_ms(config)),
-        Granularity::M5 | Granularity::M15 => limits.five_minute_ms,
-        Granularity::H1 | Granularity::D1 => limits.hour_ms,
+/// The limits of a live state that holds what a checkpoint has to: the bars that operators look back at.
+pub fn limits(config: &Config, limits: Limits) -> Limits {
+    let reach_ms = |is_hourly: bool| {
+        let of_kind = Market::ALL.into_iter().filter(|market| market.is_hourly() == is_hourly);
+        of_kind.map(|market| reach_ms(config, market)).max().unwrap_or(0)
+    };
+    let settled_ms = settlement::keep_ms(config).saturating_add(settlement::BUCKET_MS);
+    Limits {
+        minute_ms: limits.minute_ms.max(reach_ms(false)),
+        five_minute_ms: limits.five_minute_ms.max(settled_ms),
+        hourly_interval_ms: reach_ms(true),
+        ..limits
     }
 }
 
@@ -57,6 +65,7 @@ fn final_of<'a>(
 
 /// The newest bars of series that have been silent for long: they outlive retention, and a stale feed is told by them.
 pub(super) fn of_silent_series(config: &Config, snapshot: &Snapshot, to: T) -> Vec<(T, BarRow)> {
-    let horizon_ms = i64::try_from(to).unwrap_or(i64::MAX).saturating_sub(super::reach_ms(config) / 2);
-    snapshot.latest.values().filter(|(_, row)| row.key.start_ms < horizon_ms).copied().collect()
+    let to_ms = i64::try_from(to).unwrap_or(i64::MAX);
+    let is_silent = |row: &BarRow| row.key.start_ms < to_ms.saturating_sub(reach_ms(config, row.key.series.market) / 2);
+    snapshot.latest.values().filter(|(_, row)| is_silent(row)).copied().collect()
 }

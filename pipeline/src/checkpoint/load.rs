@@ -7,14 +7,14 @@ use bytes::Bytes;
 use futures::StreamExt;
 use model::{Alert, BarRow, BidEvent, LocationId, LocationName, MeterReading, Names, SeriesKey, Snapshot, T, Zones};
 use object_store::{ObjectStore, ObjectStoreExt};
-use operators::bars::{SavedMinute, open_from_ms};
+use operators::bars::{SavedMinute, open_from_ms, reach_ms};
 use operators::rules::SavedRule;
 use operators::settlement::{Priced, is_kept};
 
+use super::Store;
 use super::codec::{self, Wrong, parse};
 use super::manifest::{File, Kind, Manifest, checksum};
 use super::shelf::JoinAll;
-use super::{Store, reach_ms};
 use crate::Error;
 
 /// A checkpoint in the store, whole or not.
@@ -253,7 +253,8 @@ pub(super) async fn load(
     meters.retain(|(_, start_ms), _| is_kept(operators, *start_ms, manifest.t));
     snapshot.load(manifest.t, latest, names, alerts.clone(), manifest.counts);
     let t_ms = i64::try_from(manifest.t).unwrap_or(i64::MAX);
-    let horizon_ms = t_ms.saturating_sub(reach_ms(operators));
+    let is_within_reach =
+        |row: &BarRow| row.key.start_ms >= t_ms.saturating_sub(reach_ms(operators, row.key.series.market));
     let is_sealed = |row: &BarRow| {
         row.key.granularity == model::Granularity::M1
             && row.key.start_ms < open_from_ms(operators, row.key.series.market, t_ms)
@@ -264,7 +265,7 @@ pub(super) async fn load(
         .bars
         .values()
         .map(|(_, row)| *row)
-        .filter(|row| is_sealed(row) && (row.key.start_ms >= horizon_ms || newest(row)))
+        .filter(|row| is_sealed(row) && (is_within_reach(row) || newest(row)))
         .collect();
     Ok(Recovered {
         announced: snapshot.names.keys().copied().collect(),

@@ -35,6 +35,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+pub use bars::limits;
 pub use load::{Checkpoint, Recovered, list, newest, verify};
 pub use manifest::{File, Kind, Manifest};
 pub(crate) use writer::{Plan, Writer};
@@ -132,15 +133,4 @@ pub(crate) struct Cut {
 /// A number for what one life writes, unlike that of any other.
 pub(crate) fn new_life() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0
-}
-
-/// How far back operators look for minute bars whose logs are gone: what a restart must give them.
-pub fn reach_ms(config: &operators::Config) -> i64 {
-    const MINUTE_MS: i64 = 60_000;
-    const LONGEST_DAY_MS: i64 = 25 * 60 * MINUTE_MS;
-    let longest = |minutes: &[u32]| i64::from(minutes.iter().copied().max().unwrap_or(0)) * MINUTE_MS;
-    let day = LONGEST_DAY_MS + config.bars.correction_horizon.millis_i64();
-    let correlations = longest(&config.correlations.windows_min) + longest(&config.correlations.lags_min);
-    let alerts = 2 * config.anomalies.window.millis_i64();
-    [day, longest(&config.kpis.windows_min), correlations, alerts].into_iter().max().unwrap_or(0) + 2 * MINUTE_MS
 }

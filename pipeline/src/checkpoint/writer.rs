@@ -191,7 +191,7 @@ impl Writer {
         // A file for all that is kept equally long, so that it can go as a whole.
         let mut classes: BTreeMap<i64, Vec<(T, model::BarRow)>> = BTreeMap::new();
         for row in bars::newly_final(&plan.operators, &cut.snapshot, from, cut.t) {
-            let kept_ms = bars::kept_ms(&plan.operators, plan.limits, row.1.key.granularity);
+            let kept_ms = plan.limits.bars_of_ms(row.1.key.series.market, row.1.key.granularity);
             classes.entry(kept_ms).or_default().push(row);
         }
         for (class, (kept_ms, rows)) in classes.iter().enumerate() {

@@ -120,12 +120,7 @@ impl Load {
 
     /// First start of a bar that the live state keeps, ms.
     fn horizon(&self, granularity: Granularity) -> i64 {
-        let keeps_ms = match granularity {
-            Granularity::M1 => self.limits.minute_ms,
-            Granularity::M5 | Granularity::M15 => self.limits.five_minute_ms,
-            Granularity::H1 | Granularity::D1 => self.limits.hour_ms,
-        };
-        i64::try_from(self.now).unwrap_or(i64::MAX).saturating_sub(keeps_ms)
+        i64::try_from(self.now).unwrap_or(i64::MAX).saturating_sub(self.limits.bars_ms(granularity))
     }
 
     /// What stands.

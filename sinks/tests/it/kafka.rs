@@ -1,7 +1,7 @@
 //! The changelog: the newest value of each key is what stands, markers come after what they mark.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::AlertState;
 use model::money::price;
@@ -69,6 +69,29 @@ fn read(servers: &str, topic: &str) -> Vec<Record> {
         }
     }
     records
+}
+
+/// Waits until every decided transaction can be read. The broker answers a commit once it is decided and marks the
+/// partitions afterwards; until then `read_committed` ends before it.
+fn wait_for_markers(servers: &str, prefix: &str) {
+    let consumer = |isolation: &str| -> BaseConsumer {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", servers).set("group.id", "reader").set("isolation.level", isolation);
+        config.create().unwrap()
+    };
+    let (committed, all) = (consumer("read_committed"), consumer("read_uncommitted"));
+    let patience = Duration::from_secs(20);
+    let deadline = Instant::now() + patience;
+    for topic in topics(prefix) {
+        let metadata = all.fetch_metadata(Some(&topic), patience).unwrap();
+        for partition in metadata.topics()[0].partitions() {
+            let end = |of: &BaseConsumer| of.fetch_watermarks(&topic, partition.id(), patience).unwrap().1;
+            while end(&committed) < end(&all) {
+                assert!(Instant::now() < deadline, "{topic}/{}: a transaction stays open", partition.id());
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
 }
 
 /// Every topic of the changelog, by name.
@@ -143,10 +166,12 @@ async fn assert_holds(servers: String, prefix: String, run: &Run) {
     let topics = ["bars", "kpis", "anomalies", "correlations", "bids", "moments"]
         .map(|table| format!("{prefix}.changelog.{table}"));
     let letters = format!("{prefix}.deadletters");
-    let ([bars, kpis, anomalies, correlations, bids, moments], letters) =
-        tokio::task::spawn_blocking(move || (topics.map(|topic| read(&servers, &topic)), read(&servers, &letters)))
-            .await
-            .unwrap();
+    let ([bars, kpis, anomalies, correlations, bids, moments], letters) = tokio::task::spawn_blocking(move || {
+        wait_for_markers(&servers, &prefix);
+        (topics.map(|topic| read(&servers, &topic)), read(&servers, &letters))
+    })
+    .await
+    .unwrap();
     let place = |row: &serde_json::Value| {
         ["zone", "location", "market"].map(|name| row[name].as_str().unwrap().to_owned()).join("|")
     };

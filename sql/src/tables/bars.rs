@@ -67,12 +67,7 @@ fn all_series(snapshot: &Snapshot) -> impl Iterator<Item = SeriesKey> {
 
 /// First start of a bar that the snapshot still keeps.
 fn horizon(view: &View, granularity: Granularity) -> i64 {
-    let limits = view.snapshot.limits();
-    view.now_ms().saturating_sub(match granularity {
-        Granularity::M1 => limits.minute_ms,
-        Granularity::M5 | Granularity::M15 => limits.five_minute_ms,
-        Granularity::H1 | Granularity::D1 => limits.hour_ms,
-    })
+    view.now_ms().saturating_sub(view.snapshot.limits().bars_ms(granularity))
 }
 
 /// Bars that start after the live state began, inside its retention, are all live.
