@@ -105,10 +105,13 @@ struct Print {
     bids: usize,
 }
 
+/// A book that was built, of what.
+type Kept = (Auction, Print, Arc<Book>);
+
 /// Books by auction.
 pub(crate) struct Books {
     pub(crate) rules: Rules,
-    kept: Arc<Mutex<VecDeque<(Auction, Print, Arc<Book>)>>>,
+    kept: Arc<Mutex<VecDeque<Kept>>>,
     builds: Arc<Semaphore>,
     trials: Arc<Semaphore>,
 }

@@ -219,7 +219,7 @@ fn earlier_names(table: &mut Table, environment: &[(String, String)]) -> Result<
         }
     }
     // Without Kafka there is the embedded broker: that is what an empty bootstrap means.
-    if get("ENABLE_KAFKA").is_some_and(|text| is_false(text)) {
+    if get("ENABLE_KAFKA").is_some_and(is_false) {
         set(table, "pipeline.kafka.bootstrap", "")?;
     }
     Ok(())

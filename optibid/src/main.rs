@@ -1,6 +1,11 @@
 //! `optibid`: one binary, a subcommand for every job. Start reading at `run.rs`: it wires the whole program, top to
 //! bottom, once.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "what a command answers goes to standard output; what it tells goes to the log"
+)]
+
 mod checkpoints;
 mod config;
 mod demo;

@@ -38,6 +38,7 @@ pub(crate) async fn report(config: Config, command: Command) -> Result<()> {
     let replay = feeder::open(std::slice::from_ref(&folder), &zones)?;
     let expected = Expected::of(feeder::open(&[folder], &zones)?)?;
     anyhow::ensure!(!expected.revisions.is_empty(), "no bids in the folder");
+    #[expect(clippy::disallowed_methods, reason = "how long it took is part of the report")]
     let started = Instant::now();
     let (state, letters) = through(config, &zones, replay, &expected).await?;
     println!(

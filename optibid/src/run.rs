@@ -41,6 +41,7 @@ impl Args {
 }
 
 /// Runs until Ctrl-C, SIGTERM or the end of the dataflow. `feeder` sends records beside it.
+#[expect(clippy::too_many_lines, reason = "the wiring of the whole program, once, from top to bottom")]
 pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>) -> Result<()> {
     config.pipeline.validate()?;
     if !config.pipeline.cluster.leads() {

@@ -23,9 +23,8 @@ use model::{
 use operators::keyed::Barrier;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
 use crate::coordination::{Coordination, Head, UNCLOCKED};
-use crate::dataflow::Begin;
+use crate::dataflow::{Begin, Plan};
 use crate::metrics::Metrics;
 use crate::mint::Binds;
 use crate::source::{Behind, Chunk, Next, Partition, Source};
@@ -108,28 +107,20 @@ pub(crate) struct Binder {
 }
 
 impl Binder {
-    pub(crate) fn new(
-        (worker, peers): (usize, usize),
-        source: Box<dyn Source>,
-        decoder: Decoder,
-        shared: Arc<Coordination>,
-        positions: Arc<Positions>,
-        metrics: Metrics,
-        config: &Config,
-        following: bool,
-    ) -> Self {
-        let told = (!shared.layout.leads()).then(HashSet::new);
+    pub(crate) fn new((worker, peers): (usize, usize), source: Box<dyn Source>, plan: &Plan) -> Self {
+        let told = (!plan.shared.layout.leads()).then(HashSet::new);
+        let limits = plan.config.decode_limits();
         Self {
             worker,
             peers,
             source,
-            decoder,
-            following,
-            shared,
-            positions,
-            metrics,
-            max_batch: config.max_batch,
-            event_step_ms: config.event_step.millis_i64(),
+            decoder: Decoder { zones: plan.zones.clone(), names: Arc::clone(&plan.names), limits },
+            following: plan.follows,
+            shared: Arc::clone(&plan.shared),
+            positions: Arc::clone(&plan.positions),
+            metrics: plan.metrics.clone(),
+            max_batch: plan.config.max_batch,
+            event_step_ms: plan.config.event_step.millis_i64(),
             lanes: BTreeMap::new(),
             fresh: Vec::new(),
             told,

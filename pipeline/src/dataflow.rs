@@ -11,7 +11,6 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use model::wire::Decoder;
 use model::{BarRow, BidEvent, LocationId, MeterReading, Names, T, Tick, Zones};
 use operators::bars::SavedMinute;
 use operators::keyed::Barrier;
@@ -154,16 +153,7 @@ fn build(scope: Scope<'_, T>, plan: &Plan) {
     let announced = mint(scope, &plan.config, barriers, &plan.shared).broadcast();
     let here = scope.index() - plan.shared.layout.here.start;
     let source = plan.sources.lock()[here].take().expect("each worker builds once");
-    let binder = Binder::new(
-        (scope.index(), scope.peers()),
-        source,
-        Decoder { zones: plan.zones.clone(), names: Arc::clone(&plan.names), limits: plan.config.decode_limits() },
-        Arc::clone(&plan.shared),
-        Arc::clone(&plan.positions),
-        plan.metrics.clone(),
-        &plan.config,
-        plan.follows,
-    );
+    let binder = Binder::new((scope.index(), scope.peers()), source, plan);
     let begin = plan.durable.as_ref().and_then(|durable| durable.begin.lock()[here].take());
     let begins = begin.is_some();
     let records = bind(scope, announced, binder, begin.unwrap_or_default());

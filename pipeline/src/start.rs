@@ -100,6 +100,10 @@ pub struct Pipeline;
 
 impl Pipeline {
     /// Starts workers, readers and the fanout. Stopping `shutdown` stops them; so does the end of a finite feed.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the order of a start is the protocol; each step is a function elsewhere"
+    )]
     pub fn start(
         config: Config,
         operators: operators::Config,

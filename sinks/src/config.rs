@@ -27,6 +27,9 @@ pub struct Config {
     pub history: crate::history::Config,
 }
 
+/// A sink and the limits of its driver.
+pub type Configured = (Box<dyn Sink>, Limits);
+
 impl Config {
     /// No store at all: where batches do not close.
     pub fn none() -> Self {
@@ -34,8 +37,8 @@ impl Config {
     }
 
     /// The sinks that are switched on, with the limits of their drivers. Nothing connects yet.
-    pub fn build(&self, context: &Context) -> Result<Vec<(Box<dyn Sink>, Limits)>, Error> {
-        let mut sinks: Vec<(Box<dyn Sink>, Limits)> = Vec::new();
+    pub fn build(&self, context: &Context) -> Result<Vec<Configured>, Error> {
+        let mut sinks: Vec<Configured> = Vec::new();
         if self.history.enabled {
             sinks.push((Box::new(History::new(&self.history, context.clone())?), self.history.limits()));
         }

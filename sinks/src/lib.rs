@@ -35,7 +35,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use model::{Batch, Names, T, Zones};
 
-pub use config::Config;
+pub use config::{Config, Configured};
 pub use driver::{Driver, Handle};
 pub use error::Error;
 pub use memory::Memory;

@@ -4,6 +4,13 @@
 //! accident, `sockets` follows it live, `documents` holds its documentation against its behaviour. `day` is a day of
 //! bids, for `bids`, `auctions` and `auction_sockets`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    clippy::disallowed_methods,
+    reason = "a test fails where it stands, is told from top to bottom, and waits by the clock"
+)]
+
 mod auction_sockets;
 mod auctions;
 mod bids;

@@ -38,6 +38,8 @@ pub use sums::{MAX_WINDOW_MIN, Sums};
 
 /// Where a minute stands in one window and lag: (window, lag, start of `a`'s minute), the first two by number.
 type Place = (u8, u8, i64);
+/// A closed minute's mean in its place, from T on or until T.
+type Placed = ((Place, (Series, i64)), T, isize);
 /// (`a`, `b`, window, lag), all by number.
 type Pair = (Series, Series, u8, u8);
 
@@ -97,11 +99,7 @@ impl Choice {
 
     /// A closed minute in every window and lag, each from now until it leaves the window. `shift` is how many
     /// minutes later than itself it pairs, given the lag.
-    fn places(
-        &self,
-        (minute, t, diff): (Minute, T, isize),
-        shift: impl Fn(u32) -> i64,
-    ) -> Vec<((Place, (Series, i64)), T, isize)> {
+    fn places(&self, (minute, t, diff): (Minute, T, isize), shift: impl Fn(u32) -> i64) -> Vec<Placed> {
         let (series, start_ms, mean) = minute;
         let mut places = Vec::with_capacity(2 * self.windows_min.len() * self.lags_min.len());
         for (window, window_min) in (0..).zip(&self.windows_min) {

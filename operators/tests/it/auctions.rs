@@ -79,7 +79,7 @@ fn bid(number: usize, offset: i64, dice: &mut ChaCha8Rng) -> BidEvent {
     let zone = ["MIBEL-ES", "MIBEL-PT", "PJM"][number % 3];
     let (iberian_ms, ..) = iberia();
     let day_ms = if zone == "PJM" { ms("2025-03-29T04:00:00Z") } else { iberian_ms };
-    let is_capacity = number % 20 == 0 && zone != "PJM";
+    let is_capacity = number.is_multiple_of(20) && zone != "PJM";
     let side = if dice.random_bool(0.5) && !is_capacity { Side::Buy } else { Side::Sell };
     let other = if zone == "MIBEL-ES" { "MIBEL-PT" } else { "MIBEL-ES" };
     let kind = if is_capacity { BidKind::Capacity { to: place(other) } } else { kind(side, dice) };

@@ -5,6 +5,7 @@
 //! the records, `oracle` recomputes. `driven` runs one operator by itself.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(clippy::too_many_lines, reason = "a workload and a scenario are told from top to bottom")]
 
 mod anomaly;
 mod auctions;

@@ -41,13 +41,16 @@ pub use status::{FollowMetrics, Status};
 use crate::{Context, Error, Sink};
 use session::Desk;
 
+/// How a write ended, and what it wrote with.
+type Written = (Box<Desk>, Result<(), Error>);
+
 /// Writes closed batches to changelog topics.
 pub struct Kafka {
     config: Config,
     context: Context,
     desk: Option<Box<Desk>>,
     /// A write that is under way; it may be one that was given up.
-    running: Option<JoinHandle<(Box<Desk>, Result<(), Error>)>>,
+    running: Option<JoinHandle<Written>>,
     gone: Arc<AtomicBool>,
 }
 

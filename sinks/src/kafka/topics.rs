@@ -116,10 +116,13 @@ pub(super) fn client(config: &Config) -> ClientConfig {
     settings
 }
 
+/// Name, partitions and settings of a topic.
+type Described = (String, i32, Vec<(&'static str, String)>);
+
 /// Makes the topics that are missing.
 pub(super) async fn create(config: &Config) -> Result<(), Error> {
     let admin: AdminClient<DefaultClientContext> = client(config).create()?;
-    let described: Vec<(String, i32, Vec<(&str, String)>)> = Kind::all()
+    let described: Vec<Described> = Kind::all()
         .map(|kind| {
             let one = matches!(kind, Kind::Names | Kind::Rules) || kind.partition().is_some();
             (kind.topic(&config.prefix), if one { 1 } else { config.partitions }, kind.settings(config))

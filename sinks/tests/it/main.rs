@@ -3,6 +3,13 @@
 //! Addresses come from `OPTIBID_TEST_REDIS`, `…_POSTGRES`, `…_CLICKHOUSE` and `…_KAFKA`, which `make test` sets after
 //! starting the servers. Without them these tests fail: a missing server never passes for a working one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    clippy::disallowed_methods,
+    reason = "a test fails where it stands, is told from top to bottom, and waits by the clock"
+)]
+
 mod clickhouse;
 mod driver;
 mod follow;

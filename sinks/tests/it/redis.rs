@@ -173,7 +173,7 @@ pub(crate) async fn assert_streams(redis: &mut Connection, prefix: &str, run: &R
     let alerts: StreamRangeReply = redis.xrange_all(format!("{prefix}:alerts")).await.unwrap();
     let expected: usize = run.batches.iter().map(|batch| batch.alerts.len() + batch.notices.len()).sum();
     assert_eq!(alerts.ids.len(), expected);
-    assert!(alerts.ids.iter().any(|entry| entry.contains_key(&"message")));
+    assert!(alerts.ids.iter().any(|entry| entry.contains_key("message")));
 }
 
 #[tokio::test]

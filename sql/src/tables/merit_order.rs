@@ -231,7 +231,7 @@ mod tests {
         let after = lit(ScalarValue::TimestampMillisecond(Some(model::time::DAY_MS), Some("UTC".into())));
         let (pjm, late) = (col("zone").eq(lit("PJM")), col("start_time").gt_eq(after));
         assert_eq!(entered(&view, &[]).len(), 6);
-        assert_eq!(entered(&view, &[pjm.clone()]), ["PJM 12", "PJM 36"]);
+        assert_eq!(entered(&view, std::slice::from_ref(&pjm)), ["PJM 12", "PJM 36"]);
         assert_eq!(entered(&view, &[pjm, late.clone()]), ["PJM 36"]);
         // A merit order is of one zone, also where it clears with another.
         assert_eq!(entered(&view, &[col("zone").eq(lit("MIBEL-PT")), late]), ["MIBEL-PT 36"]);

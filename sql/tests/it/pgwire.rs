@@ -94,7 +94,8 @@ async fn extended_queries_bind_parameters_and_answer_in_binary() {
         .unwrap();
     let from: DateTime<Utc> = "2026-03-10T11:00:00Z".parse().unwrap();
     let rows = client.query(&statement, &[&"PJM", &from, &20.5_f64, &2_i64]).await.unwrap();
-    let seen: Vec<(DateTime<Utc>, String, f64, i64, Option<f64>, Option<f64>)> =
+    type Row = (DateTime<Utc>, String, f64, i64, Option<f64>, Option<f64>);
+    let seen: Vec<Row> =
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4), row.get(5))).collect();
     let now: DateTime<Utc> = NOW.parse().unwrap();
     assert_eq!(seen, [(now, "PJM".into(), 30.0, 1, Some(30.0), None), (now, "PJM".into(), 40.0, 1, Some(40.0), None)]);
@@ -187,7 +188,7 @@ async fn a_password_is_asked_for_where_there_is_one() {
     let server = Server::start(&world, config).await;
     let client = server.connect(Some("s3cret")).await.unwrap();
     client.simple_query("SELECT 1").await.unwrap();
-    let refused = server.connect(Some("wrong")).await.err().expect("a wrong password is refused");
+    let refused = server.connect(Some("wrong")).await.expect_err("a wrong password is refused");
     assert_eq!(refused.code(), Some(&SqlState::INVALID_PASSWORD));
     assert!(server.connect(None).await.is_err());
 }
@@ -197,7 +198,7 @@ async fn connections_beyond_the_limit_are_refused_in_words() {
     let world = World::new();
     let server = Server::start(&world, PgwireConfig { max_connections: 1, ..PgwireConfig::default() }).await;
     let first = server.connect(None).await.unwrap();
-    let refused = server.connect(None).await.err().expect("the second is one too many");
+    let refused = server.connect(None).await.expect_err("the second is one too many");
     assert_eq!(refused.code(), Some(&SqlState::TOO_MANY_CONNECTIONS), "{refused}");
     first.simple_query("SELECT 1").await.unwrap();
 }
