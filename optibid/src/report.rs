@@ -74,6 +74,8 @@ impl Expected {
                     *last = bid.revision.max(*last);
                 }
                 Body::Tick(_) => expected.prices += 1,
+                // The market operator's folder has none.
+                Body::Meter(_) => {}
             }
         }
         Ok(expected)
