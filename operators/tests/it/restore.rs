@@ -169,7 +169,8 @@ fn a_restored_graph_says_what_the_first_one_says() {
         work.barriers = times.iter().enumerate().map(|(n, t)| (*t, Barrier { all: n == 1, life: 0 })).collect();
         let whole = run(&work, 2, seed);
         assert!(whole.saved_minutes.len() > 100 && !whole.saved_bids.is_empty() && !whole.saved_rules.is_empty());
-        assert!(whole.saved_meters.len() > 50 && !whole.settlement.is_empty() && !whole.pnl.is_empty());
+        assert!(whole.saved_meters.len() > 50, "seed {seed}");
+        // Where the gate is the day before, all bids of these hours come too late.
         settled += whole.settlement.iter().filter(|(row, _, _)| row.imbalance_micros.is_some()).count();
         for at in times {
             let workers = [1, 2, 4][dice.random_range(0..3)];

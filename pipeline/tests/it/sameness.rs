@@ -22,7 +22,9 @@ const ZONES: [&str; 3] = ["PJM", "NYISO", "MUMBAI"];
 /// Ticks, corrections, withdrawals, duplicates, late and corrupt records, over three zones and six partitions.
 pub(crate) fn fill(replay: &Replay, seed: u64, records: usize) {
     let mut market = Market::open(replay, seed, records);
-    (0..records).for_each(|n| market.trade(replay, START_MS + n as i64 * 250));
+    for n in 0..records {
+        market.trade(replay, START_MS + n as i64 * 500);
+    }
     market.close(replay);
 }
 
@@ -43,8 +45,10 @@ impl Market {
         Self { rng: ChaCha8Rng::seed_from_u64(seed), meters, records }
     }
 
-    /// One record, published at `now`; now and then a bid besides.
-    pub(crate) fn trade(&mut self, replay: &Replay, now: i64) {
+    /// One record, published at `now`; now and then a bid or a meter reading besides. The offset of a reading that is far too
+    /// late, with its partition.
+    pub(crate) fn trade(&mut self, replay: &Replay, now: i64) -> Option<(i32, i64)> {
+        let mut late_reading = None;
         if self.rng.random_bool(0.1) {
             let partition = self.rng.random_range(0..2);
             let bid = serde_json::to_vec(&self.bid(now)).unwrap();
@@ -52,8 +56,9 @@ impl Market {
         }
         if self.meters.random_bool(0.1) {
             let partition = self.meters.random_range(0..2);
-            let reading = self.reading(now).to_json();
-            replay.append("optibid.meters", partition, now, reading).unwrap();
+            let (reading, is_late) = self.reading(now);
+            let offset = replay.append("optibid.meters", partition, now, reading.to_json()).unwrap();
+            late_reading = is_late.then_some((partition, offset));
         }
         let rng = &mut self.rng;
         let zone = ZONES[rng.random_range(0..ZONES.len())];
@@ -68,21 +73,24 @@ impl Market {
             bytes.truncate(bytes.len() / 2);
         }
         replay.append(&topic(zone), rng.random_range(0..2), now, bytes).unwrap();
+        late_reading
     }
 
     /// What a unit delivered in one of the last intervals, or a correction of it; now and then one that comes far too late.
-    fn reading(&mut self, now: i64) -> WireMeter {
+    fn reading(&mut self, now: i64) -> (WireMeter, bool) {
         const INTERVAL_MS: i64 = 300_000;
         let dice = &mut self.meters;
-        let back = if dice.random_bool(0.02) { 40 * DAY_MS } else { dice.random_range(1..4) * INTERVAL_MS };
+        let is_late = dice.random_bool(0.02);
+        let back = if is_late { 40 * DAY_MS } else { dice.random_range(1..4) * INTERVAL_MS };
         let start_ms = now / INTERVAL_MS * INTERVAL_MS - back / INTERVAL_MS * INTERVAL_MS;
         let unit = format!("unit-{}", dice.random_range(0..4));
-        WireMeter {
+        let reading = WireMeter {
             revision: Some(dice.random_range(0..3)),
             cancelled: dice.random_bool(0.05),
             published: Some(Timestamp::Millis(now)),
             ..WireMeter::new(&unit, start_ms, INTERVAL_MS as u32, f64::from(dice.random_range(-50..150)) / 4.0)
-        }
+        };
+        (reading, is_late)
     }
 
     /// A bid, new or amended or no more: for tomorrow's hours in two zones that are coupled, or for a real-time interval whose
@@ -167,7 +175,8 @@ async fn one_two_and_four_workers_agree() {
         assert!(batches.len() > 10, "many moments: {}", batches.len());
         assert!(batches.windows(2).all(|pair| pair[0].t < pair[1].t), "T grows");
         assert!(batches.iter().all(|batch| batch.counts.balanced() || batch.counts.received == 0));
-        let first = u64::try_from(START_MS).unwrap();
+        // Readings are of intervals that ended up to ten minutes ago.
+        let first = u64::try_from(START_MS - 600_000).unwrap();
         assert!(batches[0].t >= first, "T starts with the first record, not in 1970: {}", batches[0].t);
         assert_eq!(snapshot.counts.received, 4_000);
         assert!(snapshot.counts.balanced(), "{:?}", snapshot.counts);
@@ -181,7 +190,9 @@ async fn one_two_and_four_workers_agree() {
         let is_traded = |row: &&(model::T, model::Clearing)| row.1.price_micros.is_some() && row.1.balanced();
         assert!(snapshot.clearing.values().filter(is_traded).count() > 2);
         let is_settled = |row: &&(model::T, model::Settlement)| row.1.imbalance_micros.is_some();
-        assert!(snapshot.settlement.values().filter(is_settled).count() > 2 && !snapshot.pnl.is_empty());
+        let said =
+            (snapshot.settlement.values().filter(is_settled).count(), snapshot.settlement.len(), snapshot.pnl.len());
+        assert!(said.0 > 2 && said.2 > 0, "seed {seed}: settled, settlement and P&L: {said:?}");
         assert!(batches.iter().flat_map(|batch| &batch.dead_letters).any(|letter| letter.topic.ends_with(".meters")));
         assert_eq!(batches.iter().map(|batch| batch.notices.len()).sum::<usize>(), 1);
         for workers in [2, 4] {

@@ -273,7 +273,11 @@ async fn what_was_not_committed_is_never_seen() {
     sink.write(before).await.unwrap();
     let seen = {
         let prefix = prefix.clone();
-        blocking(move |servers| (count_once(servers, &prefix), markers(servers, &prefix))).await
+        blocking(move |servers| {
+            wait_for_markers(servers, &prefix);
+            (count_once(servers, &prefix), markers(servers, &prefix))
+        })
+        .await
     };
     drop(sink);
     // An instance that dies between its messages and its commit, as the broker sees it: rows and the marker are written.

@@ -37,7 +37,9 @@ impl Feed {
         let replay = Replay::new("optibid", Arc::default());
         if clock == Clock::Event {
             let mut market = Market::open(&replay, seed, EVENT_RECORDS);
-            (0..EVENT_RECORDS).for_each(|n| market.trade(&replay, START_MS + n as i64 * 500));
+            for n in 0..EVENT_RECORDS {
+                market.trade(&replay, START_MS + n as i64 * 500);
+            }
             market.close(&replay);
             return Self { replay, records: EVENT_RECORDS, sending: tokio::spawn(async { BTreeSet::new() }) };
         }
@@ -58,7 +60,8 @@ async fn send(replay: Replay, seed: u64) -> BTreeSet<Place> {
     for n in 0..RECORDS {
         let is_past = n < RECORDS / 2;
         let now = if is_past { began - (RECORDS / 2 - n) as i64 * 250 } else { wall_ms() as i64 };
-        market.trade(&replay, now);
+        let late_reading = market.trade(&replay, now);
+        late.extend(late_reading.map(|(partition, offset)| (Arc::from("optibid.meters"), partition, offset)));
         if n % LATE == 0 {
             let mut record = tick("PJM", now - DAYS_MS, 1.0);
             record.published = Some(Timestamp::Millis(now));
