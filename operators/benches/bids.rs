@@ -164,7 +164,7 @@ impl Generator {
             series: self.series,
             delivery_ms: start_ms,
             duration_ms: INTERVAL_MS as u32,
-            side: if number / INTERVALS as usize % 2 == 0 { Side::Sell } else { Side::Buy },
+            side: if (number / INTERVALS as usize).is_multiple_of(2) { Side::Sell } else { Side::Buy },
             kind: BidKind::Curve,
             steps: vec![Step::flat(start_ms, price_cents * 10_000, power * 100)],
             event_ms: t as i64,

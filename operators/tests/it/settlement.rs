@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use differential_dataflow::AsCollection;
 use model::bid::Side;
 use model::humane::Span;
+use model::settlement::SettlementKey;
 use model::{
     Award, Bar, BarKey, BarRow, Granularity, Market, MeterReading, PartitionId, Pnl, SeriesKey, Settlement, T, Zones,
 };
@@ -270,7 +271,7 @@ impl Books {
 
     /// What is said of the days that are not forgotten at `t`.
     fn rows(&self, t: T, zones: &Zones) -> (Vec<Settlement>, Vec<Pnl>) {
-        let mut owners: BTreeMap<(String, String, String, SeriesKey, i64, u32), Vec<&Award>> = BTreeMap::new();
+        let mut owners: BTreeMap<SettlementKey, Vec<&Award>> = BTreeMap::new();
         for award in self.awards.iter().filter(|award| !is_forgotten(zones, award.series, award.start_ms, t)) {
             let (asset, bid) = match &award.asset {
                 Some(asset) => (asset.clone(), String::new()),
@@ -286,7 +287,7 @@ impl Books {
             let signed = |award: &&Award| if award.side == Side::Sell { award.power_kw } else { -award.power_kw };
             let scheduled_kw: i64 = awards.iter().map(signed).sum();
             let hours = |kw: i128| kw * i128::from(duration_ms);
-            let exact: i128 = awards.iter().map(|a| hours(signed(&a).into()) * i128::from(a.price_micros)).sum();
+            let exact: i128 = awards.iter().map(|a| hours(signed(a).into()) * i128::from(a.price_micros)).sum();
             let day_ahead_micros = rounded(exact, 3_600_000_000);
             let price = if (t as i64) < end_ms { None } else { self.price(series, start_ms, end_ms, zones) };
             let metered_kw = if asset.is_empty() { None } else { self.metered_kw(&asset, start_ms, end_ms) };
