@@ -81,12 +81,12 @@ fn weight(bid: &LiveBid) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use model::{BidKind, BidStatus, LocationId, Market, SeriesKey, Side, Step};
+    use model::{BidEvent, BidKind, BidStatus, LocationId, Market, SeriesKey, Side, Step};
 
     use super::*;
 
     fn version(bid: &str, revision: i64) -> LiveBid {
-        LiveBid {
+        LiveBid::new(BidEvent {
             bid: bid.to_owned(),
             revision,
             status: BidStatus::Submitted,
@@ -101,7 +101,7 @@ mod tests {
             event_ms: 0,
             partition: model::PartitionId(0),
             offset: 0,
-        }
+        })
     }
 
     #[test]

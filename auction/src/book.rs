@@ -1,9 +1,10 @@
 //! The book of one auction: live bids as orders of a [`Day`], and what the day says of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clearing::{Config, Day, Interval, OrderId};
-use model::{Award, BidKind, Clearing, LiveBid, LocationId, SeriesKey, Side};
+use model::{Award, BidEvent, BidKind, Clearing, LiveBid, LocationId, SeriesKey, Side};
+use smallvec::SmallVec;
 
 use crate::intervals::Intervals;
 use crate::order::{order, order_id};
@@ -21,7 +22,7 @@ pub struct Book {
     day: Day,
     /// Bids in the day, by the number they have there. Of bids that share one only the first by name is in the day: a
     /// function of the bids, however they came.
-    bids: BTreeMap<OrderId, Vec<LiveBid>>,
+    bids: HashMap<OrderId, SmallVec<[LiveBid; 1]>>,
     /// Bids that offer capacity.
     capacities: BTreeMap<String, LiveBid>,
 }
@@ -40,7 +41,7 @@ impl Book {
             rules: clearing::Rules { floor, cap, ..clearing::Rules::default() },
             ..Config::hours(0)
         };
-        let (bids, capacities) = (BTreeMap::new(), BTreeMap::new());
+        let (bids, capacities) = (HashMap::new(), BTreeMap::new());
         Self { auction: *auction, zones, intervals, day: Day::new(config), bids, capacities }
     }
 
@@ -76,7 +77,7 @@ impl Book {
     }
 
     /// The number of the zone that a bid is in.
-    pub fn zone_of(&self, bid: &LiveBid) -> usize {
+    pub fn zone_of(&self, bid: &BidEvent) -> usize {
         usize::from(self.zones.len() > 1 && self.zones[0] != bid.series.location)
     }
 
@@ -97,7 +98,7 @@ impl Book {
     }
 
     /// Takes a bid out; one that is not in it changes nothing.
-    pub fn take_out(&mut self, bid: &LiveBid) {
+    pub fn take_out(&mut self, bid: &BidEvent) {
         if let BidKind::Capacity { .. } = bid.kind {
             self.capacities.remove(&bid.bid);
             return self.set_capacities();

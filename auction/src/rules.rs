@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use clearing::Interval;
-use model::{LiveBid, LocationId, Market, SeriesKey, T, Zones};
+use model::{BidEvent, LocationId, Market, SeriesKey, T, Zones};
 
 /// What clears together: the day of delivery of a market, in a zone or in zones that are coupled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +48,7 @@ impl Rules {
     }
 
     /// The auction that a bid is in.
-    pub fn auction(&self, bid: &LiveBid) -> Auction {
+    pub fn auction(&self, bid: &BidEvent) -> Auction {
         self.auction_at(bid.series, bid.delivery_ms, bid.duration_ms)
     }
 
@@ -66,7 +66,7 @@ impl Rules {
     }
 
     /// The T at which a bid and its auction are forgotten: [`Auction::forgotten_at`].
-    pub fn forgotten_at(&self, bid: &LiveBid, retention_ms: i64) -> T {
+    pub fn forgotten_at(&self, bid: &BidEvent, retention_ms: i64) -> T {
         forgotten_at(self.day(bid.series, bid.delivery_ms), retention_ms)
     }
 
@@ -104,7 +104,7 @@ impl Auction {
     }
 
     /// Whether a bid is in this auction, whose zones are `members`. Cheaper than [`Rules::auction`] of each bid.
-    pub fn holds(&self, members: &[LocationId], bid: &LiveBid) -> bool {
+    pub fn holds(&self, members: &[LocationId], bid: &BidEvent) -> bool {
         bid.series.market == self.market
             && bid.duration_ms == self.duration_ms
             && (self.day_ms.0..self.day_ms.1).contains(&bid.delivery_ms)

@@ -15,6 +15,7 @@
 use crate::order::{OrderId, Segment, Side};
 use crate::sums::{Bend, Level};
 use crate::tree::Tree;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Linear quantities are summed in 2^-40 kW: slopes are off by less than that, sums of 2^15 segments of 2^40 kW fit.
@@ -113,11 +114,12 @@ impl MeritOrder {
     /// If it never was added: the book keeps the orders, so that would be a broken invariant.
     pub fn remove_step(&mut self, order: OrderId, side: Side, price: i64, power: i64) {
         self.steps.add(price, Level::default() - level(side, price, power));
-        let key = (price, side, order);
-        let held = self.at_level.get_mut(&key).expect("a removed step was added before");
-        *held -= power;
-        if *held == 0 {
-            self.at_level.remove(&key);
+        let Entry::Occupied(mut held) = self.at_level.entry((price, side, order)) else {
+            unreachable!("a removed step was added before")
+        };
+        *held.get_mut() -= power;
+        if *held.get() == 0 {
+            held.remove();
         }
     }
 

@@ -57,41 +57,41 @@ impl<V: Summable> Tree<V> {
         self.sum(self.root)
     }
 
-    /// Add `delta` at `price`; a level that becomes zero goes.
+    /// Add `delta` at `price`; a level that becomes zero goes. One descent.
     pub(crate) fn add(&mut self, price: i64, delta: V) {
-        let before = self.get(price);
-        if before == V::default() {
-            if delta != V::default() {
-                self.insert(price, delta);
-            }
-        } else if before + delta == V::default() {
-            self.root = self.remove(self.root, price, before);
-        } else {
-            let mut at = self.root;
-            while at != NIL {
-                let node = &mut self.nodes[at as usize];
-                node.sum = node.sum + delta;
-                at = match price.cmp(&node.price) {
-                    std::cmp::Ordering::Less => node.left,
-                    std::cmp::Ordering::Greater => node.right,
-                    std::cmp::Ordering::Equal => return,
-                };
-            }
+        if delta == V::default() {
+            return;
         }
-    }
-
-    /// The value at exactly `price`.
-    pub(crate) fn get(&self, price: i64) -> V {
-        let mut at = self.root;
+        let rank = (priority(price), price);
+        let (mut at, mut parent) = (self.root, None);
         while at != NIL {
-            let node = &self.nodes[at as usize];
-            at = match price.cmp(&node.price) {
-                std::cmp::Ordering::Less => node.left,
-                std::cmp::Ordering::Greater => node.right,
-                std::cmp::Ordering::Equal => return self.own(at),
-            };
+            let here = self.nodes[at as usize].price;
+            if here == price {
+                if self.own(at) + delta == V::default() {
+                    let rest = self.merge(self.nodes[at as usize].left, self.nodes[at as usize].right);
+                    self.free.push(at);
+                    self.hang(parent, rest);
+                } else {
+                    let node = &mut self.nodes[at as usize];
+                    node.sum = node.sum + delta;
+                }
+                return;
+            }
+            // A level of higher rank is not below this one: it is new, and belongs here.
+            if rank > (priority(here), here) {
+                break;
+            }
+            // Whatever becomes of the level below, this is what its sum changes by.
+            let node = &mut self.nodes[at as usize];
+            node.sum = node.sum + delta;
+            let is_left = price < here;
+            parent = Some((at, is_left));
+            at = if is_left { node.left } else { node.right };
         }
-        V::default()
+        let (left, right) = self.split(at, price);
+        let sum = delta + self.sum(left) + self.sum(right);
+        let new = self.store(Node { sum, price, left, right });
+        self.hang(parent, new);
     }
 
     /// Sum over levels with price <= `price`.
@@ -170,44 +170,22 @@ impl<V: Summable> Tree<V> {
         node.sum - self.sum(node.left) - self.sum(node.right)
     }
 
-    fn insert(&mut self, price: i64, value: V) {
-        let node = Node { sum: value, price, left: NIL, right: NIL };
-        let new = if let Some(at) = self.free.pop() {
-            self.nodes[at as usize] = node;
-            at
-        } else {
-            self.nodes.push(node);
-            u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 levels")
-        };
-        self.root = self.insert_at(self.root, new);
+    /// Makes a node the left or right child of a parent, or the root.
+    fn hang(&mut self, parent: Option<(u32, bool)>, child: u32) {
+        match parent {
+            None => self.root = child,
+            Some((parent, true)) => self.nodes[parent as usize].left = child,
+            Some((parent, false)) => self.nodes[parent as usize].right = child,
+        }
     }
 
-    fn insert_at(&mut self, at: u32, new: u32) -> u32 {
-        if at == NIL {
-            return new;
+    fn store(&mut self, node: Node<V>) -> u32 {
+        if let Some(at) = self.free.pop() {
+            self.nodes[at as usize] = node;
+            return at;
         }
-        let price = self.nodes[new as usize].price;
-        let here = self.nodes[at as usize].price;
-        let rank = |price: i64| (priority(price), price);
-        if rank(price) > rank(here) {
-            let value = self.nodes[new as usize].sum;
-            let (left, right) = self.split(at, price);
-            let sum = value + self.sum(left) + self.sum(right);
-            let node = &mut self.nodes[new as usize];
-            (node.left, node.right, node.sum) = (left, right, sum);
-            return new;
-        }
-        let value = self.nodes[new as usize].sum;
-        if price < here {
-            let child = self.insert_at(self.nodes[at as usize].left, new);
-            self.nodes[at as usize].left = child;
-        } else {
-            let child = self.insert_at(self.nodes[at as usize].right, new);
-            self.nodes[at as usize].right = child;
-        }
-        let node = &mut self.nodes[at as usize];
-        node.sum = node.sum + value;
-        at
+        self.nodes.push(node);
+        u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 levels")
     }
 
     /// Split into prices below and above `price` (which is in neither).
@@ -246,24 +224,5 @@ impl<V: Summable> Tree<V> {
             self.nodes[right as usize].sum = sum;
             right
         }
-    }
-
-    fn remove(&mut self, at: u32, price: i64, value: V) -> u32 {
-        let node = &self.nodes[at as usize];
-        let (here, left, right) = (node.price, node.left, node.right);
-        if here == price {
-            self.free.push(at);
-            return self.merge(left, right);
-        }
-        if price < here {
-            let child = self.remove(left, price, value);
-            self.nodes[at as usize].left = child;
-        } else {
-            let child = self.remove(right, price, value);
-            self.nodes[at as usize].right = child;
-        }
-        let node = &mut self.nodes[at as usize];
-        node.sum = node.sum - value;
-        at
     }
 }

@@ -1,5 +1,7 @@
 //! Bid events: the wire's view of a bid's life, and the live bid they add up to. Clearing comes on top.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::location::{LocationId, SeriesKey};
@@ -172,5 +174,6 @@ impl BidEvent {
     }
 }
 
-/// A bid as it stands: its winning event.
-pub type LiveBid = BidEvent;
+/// A bid as it stands: its winning event. Shared, because everything that follows from bids holds it: the book, the state, the
+/// stores' queues.
+pub type LiveBid = Arc<BidEvent>;

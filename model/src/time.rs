@@ -3,6 +3,8 @@
 //! Event time is `i64` UTC milliseconds of a tick, or of the *start* of its interval. `T` is the
 //! dataflow's own time, minted by the source alone. Buckets are half-open: `[start, end)`.
 
+use std::cell::Cell;
+
 use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -89,8 +91,34 @@ pub fn utc_offset_ms(event_ms: i64, tz: Tz) -> i64 {
     to_utc(event_ms).map_or(0, |utc| i64::from(utc.with_timezone(&tz).offset().fix().local_minus_utc()) * 1000)
 }
 
+/// Days asked for before, by time zone and day.
+const DAYS_KEPT: usize = 16;
+
+thread_local! {
+    static DAYS: [Cell<Option<(Tz, i64, i64)>>; DAYS_KEPT] = const { [const { Cell::new(None) }; DAYS_KEPT] };
+}
+
 /// `[start, end)` in UTC ms of the local calendar day that holds `event_ms`.
 pub fn local_day(event_ms: i64, tz: Tz) -> (i64, i64) {
+    // Every record asks, most of them for one of a few days, and the tables of a time zone are searched for long.
+    DAYS.with(|days| {
+        let kept = &days[(tz as usize).wrapping_add(event_ms.div_euclid(DAY_MS) as usize) % DAYS_KEPT];
+        match kept.get() {
+            Some((of, start, end)) if of == tz && (start..end).contains(&event_ms) => (start, end),
+            _ => {
+                let (start, end) = find_local_day(event_ms, tz);
+                // Where a calendar skips a day there is none that holds just its own instants.
+                let is_plain = (23 * HOUR_MS..=25 * HOUR_MS).contains(&(end - start));
+                if is_plain && (start..end).contains(&event_ms) {
+                    kept.set(Some((tz, start, end)));
+                }
+                (start, end)
+            }
+        }
+    })
+}
+
+fn find_local_day(event_ms: i64, tz: Tz) -> (i64, i64) {
     match to_utc(event_ms) {
         Some(utc) => local_date_bounds(utc.with_timezone(&tz).date_naive(), tz),
         None => {
@@ -169,6 +197,26 @@ pub fn duration_ms(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        /// Whatever was asked before, in zones that change their clocks at midnight, by half an hour or by a day.
+        #[test]
+        fn a_day_is_the_same_however_often_it_is_asked_for(
+            asked in proptest::collection::vec((0..6_usize, 1_300_000_000_000..1_420_000_000_000_i64), 1..200),
+            around in 0..40_i64,
+        ) {
+            use chrono_tz::{America, Asia, Australia, Europe, Pacific, UTC};
+            let zones = [UTC, Europe::Madrid, Asia::Beirut, Australia::Lord_Howe, Pacific::Apia, America::New_York];
+            // Where Apia skipped a day.
+            let skipped = (0..around).map(|hour| (4, 1_325_160_000_000 + hour * HOUR_MS));
+            for (zone, event_ms) in asked.into_iter().chain(skipped) {
+                let tz = zones[zone];
+                for event_ms in [event_ms, event_ms - HOUR_MS, event_ms + DAY_MS] {
+                    proptest::prop_assert_eq!(local_day(event_ms, tz), find_local_day(event_ms, tz));
+                }
+            }
+        }
+    }
 
     #[test]
     fn days_have_23_24_or_25_hours() {

@@ -17,6 +17,10 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::{Inspect, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle, StreamVec};
 
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ZONE: &str = "MIBEL-ES";
 const INTERVALS: u64 = 96;
 const INTERVAL_MS: i64 = 900_000;

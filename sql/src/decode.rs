@@ -11,8 +11,8 @@ use model::money::MICROS;
 use model::time::{Granularity, T};
 use model::wire::{self, WireKind, WireStep};
 use model::{
-    Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, BidStatus, Disposition, LiveBid, LocationId,
-    LocationName, Market, Names, PartitionId, SeriesKey, Severity, Side, Tick, TickExtra, TickRow,
+    Alert, AlertState, Anomaly, AnomalyKind, Bar, BarKey, BarRow, BidEvent, BidStatus, Disposition, LiveBid,
+    LocationId, LocationName, Market, Names, PartitionId, SeriesKey, Severity, Side, Tick, TickExtra, TickRow,
 };
 
 use crate::error::Error;
@@ -225,7 +225,7 @@ pub(crate) fn bid_versions(batch: &RecordBatch, out: &mut Vec<BidVersion>) -> Re
         let terms: WireKind = row.parse("terms", |text| serde_json::from_str(text).ok())?;
         let steps: Vec<WireStep> = row.parse("steps", |text| serde_json::from_str(text).ok())?;
         let steps = steps.iter().map(|step| wire::bid::step(step, delivery_ms));
-        let bid = LiveBid {
+        let bid = LiveBid::new(BidEvent {
             bid: row.text("bid")?.to_owned(),
             revision: row.int("revision")?,
             status: row.parse("status", |text| STATUSES.into_iter().find(|status| status.as_str() == text))?,
@@ -241,7 +241,7 @@ pub(crate) fn bid_versions(batch: &RecordBatch, out: &mut Vec<BidVersion>) -> Re
             event_ms: row.ms("event_time")?,
             partition: PartitionId::default(),
             offset: 0,
-        };
+        });
         let (zone, location) = (row.text("zone")?.into(), row.text("location")?.into());
         let place = LocationName { id: series.location, zone, location };
         out.push(BidVersion { t: row.t("t")?, bid, place });
@@ -307,7 +307,7 @@ mod tests {
             BidKind::Capacity { to },
         ];
         for kind in kinds {
-            let bid = LiveBid {
+            let bid = LiveBid::new(BidEvent {
                 bid: "b".to_owned(),
                 revision: 4,
                 status: BidStatus::Amended,
@@ -322,7 +322,7 @@ mod tests {
                 event_ms: 12_345,
                 partition: PartitionId::default(),
                 offset: 0,
-            };
+            });
             let context = Context { names: &names, zones: &zones };
             let mut back = Vec::new();
             bid_versions(&table::bids(context, [(77, false, &bid)]).unwrap(), &mut back).unwrap();

@@ -4,7 +4,7 @@ use model::bid::Step;
 use model::money::{price, volume_mwh};
 use model::time::{T, rfc3339};
 use model::wire::{WireBid, WireKind, WireStep};
-use model::{LiveBid, SeriesKey};
+use model::{BidEvent, SeriesKey};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -60,7 +60,7 @@ pub(crate) struct StepView {
 }
 
 impl BidView {
-    pub(crate) fn new(labels: &Labels, t: Option<T>, bid: &LiveBid) -> Self {
+    pub(crate) fn new(labels: &Labels, t: Option<T>, bid: &BidEvent) -> Self {
         Self {
             bid: bid.bid.clone(),
             revision: bid.revision,
@@ -92,7 +92,7 @@ impl StepView {
 }
 
 /// A bid as it goes to Kafka.
-pub(crate) fn wire(labels: &Labels, bid: &LiveBid) -> WireBid {
+pub(crate) fn wire(labels: &Labels, bid: &BidEvent) -> WireBid {
     let SeriesKey { location, market } = bid.series;
     let name = labels.name(location);
     WireBid {

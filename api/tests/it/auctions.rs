@@ -137,7 +137,7 @@ async fn a_changed_book_is_cleared_again() {
     world.close(day::batch(noon() + 2, &bids));
     assert_eq!(price(&world).await, 10.0);
     let gone = bids.iter().find(|bid| bid.bid == "s1").unwrap().clone();
-    world.close(model::Batch { t: noon() + 3, bids: vec![model::Change::Remove(gone)], ..Default::default() });
+    world.close(model::Batch { t: noon() + 3, bids: vec![model::Change::Remove(gone.into())], ..Default::default() });
     assert_eq!(price(&world).await, 30.0);
 }
 

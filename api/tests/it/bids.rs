@@ -198,7 +198,7 @@ async fn nothing_changes_after_the_gate() {
     let old = at("2025-11-20T23:00:00Z");
     let mut bid = day::bid("old", "ES", Side::Sell, &[(0, 10.0, 5.0)]);
     (bid.delivery_ms, bid.steps[0].start_ms) = (old, old);
-    world.close(model::Batch { t: noon() + 1, bids: vec![model::Change::Put(bid)], ..Default::default() });
+    world.close(model::Batch { t: noon() + 1, bids: vec![model::Change::Put(bid.into())], ..Default::default() });
     // Also not by a move to a day whose gate is open.
     let moved = json!({"revision": 0, "steps": [{"delivery": hour(0), "price": 10, "power": 1}]});
     let here = json!({"revision": 0, "steps": [{"price": 10, "power": 1}]});
@@ -218,7 +218,7 @@ async fn bids_are_listed_by_what_they_are() {
     let world = day::world().await;
     let withdrawn =
         BidEvent { revision: 1, status: BidStatus::Withdrawn, ..day::bid("s1", "ES", Side::Sell, &[(0, 10.0, 100.0)]) };
-    world.close(model::Batch { t: noon() + 2, bids: vec![model::Change::Put(withdrawn)], ..Default::default() });
+    world.close(model::Batch { t: noon() + 2, bids: vec![model::Change::Put(withdrawn.into())], ..Default::default() });
     let ids = |body: &Value| -> Vec<String> {
         body["bids"].as_array().unwrap().iter().map(|bid| bid["bid"].as_str().unwrap().to_owned()).collect()
     };

@@ -89,7 +89,7 @@ pub(crate) fn auction() -> Auction {
 /// The book of these bids, cleared from scratch.
 pub(crate) fn book(bids: &[BidEvent]) -> Book {
     let mut book = Book::new(&auction(), &Rules::new(&Zones::built_in()));
-    bids.iter().filter(|bid| bid.is_live()).for_each(|bid| book.enter(bid.clone()));
+    bids.iter().filter(|bid| bid.is_live()).for_each(|bid| book.enter(bid.clone().into()));
     book.clear();
     book
 }
@@ -113,7 +113,7 @@ pub(crate) fn batch(t: u64, bids: &[BidEvent]) -> Batch {
     bids.sort_by(|one, other| one.bid.cmp(&other.bid));
     Batch {
         t,
-        bids: bids.into_iter().map(Change::Put).collect(),
+        bids: bids.into_iter().map(|bid| Change::Put(bid.into())).collect(),
         clearing: rows(&book).into_iter().map(Change::Put).collect(),
         bid_kpis: figures.into_iter().map(Change::Put).collect(),
         awards: awards.into_iter().map(Change::Put).collect(),
@@ -200,5 +200,5 @@ pub(crate) fn read_back(world: &World) -> BidEvent {
 /// The bid published last stands from `t` on.
 pub(crate) fn stand(world: &World, t: u64) {
     let bid = read_back(world);
-    world.close(Batch { t, bids: vec![Change::Put(bid)], ..Batch::default() });
+    world.close(Batch { t, bids: vec![Change::Put(bid.into())], ..Batch::default() });
 }

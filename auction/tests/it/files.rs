@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use auction::{Book, Rules};
 use model::wire::{Decoded, Decoder, Limits, Origin, TopicKind};
-use model::{BidEvent, PartitionId, Zones};
+use model::{BidEvent, LiveBid, PartitionId, Zones};
 use simulator::{Body, Replay};
 
 /// Live bids by name. None may be refused.
@@ -44,7 +44,7 @@ pub(crate) fn book(bids: &[BidEvent]) -> Book {
     let mut book = Book::new(&auction, &rules);
     for bid in bids {
         assert_eq!(rules.auction(bid), auction, "all bids are in one auction: {}", bid.bid);
-        book.enter(bid.clone());
+        book.enter(LiveBid::new(bid.clone()));
     }
     book
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use auction::{Book, OrderId};
-use model::{Award, BidEvent, BidKind, Clearing, Side};
+use model::{Award, BidEvent, BidKind, Clearing, LiveBid, Side};
 
 use crate::files::{bids, book};
 use crate::published::{flows, prices};
@@ -102,11 +102,11 @@ fn an_amendment_there_and_back_changes_nothing() {
         let mut amended = bid.clone();
         amended.steps[0].power_kw *= 2;
         book.take_out(bid);
-        book.enter(amended.clone());
+        book.enter(LiveBid::new(amended.clone()));
         book.clear();
         assert_ne!(told(&book), before, "{}", bid.bid);
         book.take_out(&amended);
-        book.enter(bid.clone());
+        book.enter(LiveBid::new(bid.clone()));
         book.clear();
         assert_eq!(told(&book), before, "{}", bid.bid);
     }

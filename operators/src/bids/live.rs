@@ -10,6 +10,8 @@
 //! that is forgotten without a word (its last row stands downstream), and an event for such a delivery is passed over. All
 //! bids of a day are forgotten at once, and so is what follows from them: a day is never half there.
 
+use std::sync::Arc;
+
 use auction::Rules;
 use differential_dataflow::{AsCollection, VecCollection};
 use model::{BidEvent, LiveBid, PartitionId, T, Zones};
@@ -37,9 +39,9 @@ pub fn live_bids<'s>(
 
 #[derive(Default)]
 struct Standing {
-    winner: Option<BidEvent>,
+    winner: Option<LiveBid>,
     /// The last winner that has not been saved. It may be forgotten already: then it says so of the one before.
-    unsaved: Option<BidEvent>,
+    unsaved: Option<LiveBid>,
 }
 
 struct Live {
@@ -80,7 +82,8 @@ impl Machine for Live {
         if let Some(best) = best
             && winner.as_ref().is_none_or(|winner| rank(winner) < rank(&best))
         {
-            out.revise(winner.replace(best.clone()), Some(best));
+            let best = Arc::new(best);
+            out.revise(winner.replace(Arc::clone(&best)), Some(best));
             standing.unsaved = standing.winner.clone().filter(|_| self.saves);
         }
         standing.winner.as_ref().map(|winner| self.forgotten_at(winner))
@@ -92,7 +95,8 @@ impl Machine for Live {
 
     fn save(&mut self, _bid: &String, standing: &mut Standing, barrier: Barrier, out: &mut Vec<BidEvent>) {
         let unsaved = standing.unsaved.take();
-        out.extend(if barrier.all { standing.winner.clone() } else { unsaved });
+        let saved = if barrier.all { standing.winner.clone() } else { unsaved };
+        out.extend(saved.map(Arc::unwrap_or_clone));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Live bids against a plain recomputation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::bid::{BidKind, BidStatus, Side, Step};
 use model::{BidEvent, Market, PartitionId, SeriesKey, T, Zones};
@@ -101,7 +102,7 @@ fn oracle(script: &[Moment<BidEvent, ()>]) -> Vec<(T, BTreeSet<BidEvent>)> {
 
 fn live(workers: usize, seed: u64, script: &[Moment<BidEvent, ()>], end: T) -> Updates<BidEvent> {
     run(workers, seed, script, end, |events, _: timely::dataflow::StreamVec<'_, T, ()>| {
-        operators::bids::live_bids(&config(), &Zones::built_in(), events, None).0
+        operators::bids::live_bids(&config(), &Zones::built_in(), events, None).0.map(Arc::unwrap_or_clone)
     })
 }
 

@@ -231,7 +231,7 @@ impl BidLine<'_> {
             Some(terms) => serde_json::from_str(terms).ok()?,
             None => WireKind::Curve,
         };
-        Some(BidEvent {
+        Some(LiveBid::new(BidEvent {
             bid: self.bid.clone().into_owned(),
             revision: self.revision,
             status: self.status,
@@ -246,7 +246,7 @@ impl BidLine<'_> {
             event_ms: parse_instant(self.event_time)?,
             partition: PartitionId::default(),
             offset: -1,
-        })
+        }))
     }
 }
 

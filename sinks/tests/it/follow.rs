@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use model::snapshot::Limits;
-use model::{Batch, Names, PartitionId, Snapshot, T};
+use model::{Batch, BidEvent, Names, PartitionId, Snapshot, T};
 use sinks::kafka::{Audience, Config, FollowMetrics, Follower, Kafka, Status};
 use sinks::{Context, Sink};
 
@@ -103,9 +103,8 @@ fn states(run: &Run, limits: Limits) -> BTreeMap<T, Snapshot> {
 fn comparable(state: &Snapshot) -> Snapshot {
     let mut state = state.clone();
     let bids = state.bids.iter().map(|(key, (t, bid))| {
-        let mut bid = bid.clone();
-        (bid.partition, bid.offset) = (PartitionId::default(), -1);
-        (key.clone(), (*t, bid))
+        let bid = BidEvent { partition: PartitionId::default(), offset: -1, ..BidEvent::clone(bid) };
+        (key.clone(), (*t, bid.into()))
     });
     state.bids = bids.collect();
     state

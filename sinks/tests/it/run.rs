@@ -7,9 +7,9 @@ use model::batch::Counts;
 use model::bid::{BidKind, BidStatus, Side, Step};
 use model::settlement::{PnlKey, SettlementKey};
 use model::{
-    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, BidKpi, BidKpiKey, Change, Clearing,
-    Correlation, DeadLetter, Disposition, Granularity, Kpi, LiveBid, Market, Names, Notice, Pnl, Reason, Rule,
-    SeriesKey, Settlement, Severity, Tick, TickExtra, TickRow, Zones,
+    Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, BidEvent, BidKpi, BidKpiKey, Change,
+    Clearing, Correlation, DeadLetter, Disposition, Granularity, Kpi, LiveBid, Market, Names, Notice, Pnl, Reason,
+    Rule, SeriesKey, Settlement, Severity, Tick, TickExtra, TickRow, Zones,
 };
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -384,7 +384,7 @@ impl Maker {
         let mut changes = BTreeMap::new();
         for _ in 0..self.rng.random_range(0..3) {
             let number = self.rng.random_range(0..30);
-            let row = LiveBid {
+            let row = LiveBid::new(BidEvent {
                 bid: format!("bid-{number}"),
                 revision: self.rng.random_range(0..9),
                 status: BidStatus::Amended,
@@ -399,7 +399,7 @@ impl Maker {
                 event_ms: START_MS,
                 partition: model::PartitionId::new("optibid.bids", 0),
                 offset: 1,
-            };
+            });
             let gone = self.bids.contains_key(&row.bid) && self.rng.random_bool(0.2);
             changes.insert(row.bid.clone(), if gone { Change::Remove(row) } else { Change::Put(row) });
         }

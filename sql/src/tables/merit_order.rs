@@ -203,7 +203,7 @@ mod tests {
         let mut batch = Batch { t: 1, ..Batch::default() };
         for (zone, hour) in ["MIBEL-ES", "MIBEL-PT", "PJM"].into_iter().flat_map(|zone| [(zone, 12), (zone, 36)]) {
             view.names.location(zone, zone);
-            let bid = bid(&view, zone, hour);
+            let bid = Arc::new(bid(&view, zone, hour));
             let mut book = Book::new(&rules.auction(&bid), &rules);
             book.enter(bid.clone());
             book.clear();

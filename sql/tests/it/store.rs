@@ -81,6 +81,6 @@ async fn a_bid_is_told_from_its_first_version_on() {
     assert_eq!(life("it's nobody's").await, []);
     let versions = store.versions_of_bid("k-1").await.unwrap();
     let standing = book(&world.names).into_iter().find(|bid| bid.bid == "k-1").unwrap();
-    assert_eq!(versions[0].bid, model::BidEvent { offset: 0, ..standing });
+    assert_eq!(versions[0].bid, model::BidEvent { offset: 0, ..standing }.into());
     assert_eq!((versions.len(), &*versions[0].place.zone), (1, "MIBEL-ES"));
 }

@@ -173,7 +173,7 @@ pub(crate) fn snapshot(names: &Names) -> Snapshot {
             n: 5,
             r_nano: Some(-1_000_000_000),
         })],
-        bids: bids.into_iter().map(Change::Put).collect(),
+        bids: bids.into_iter().map(|bid| Change::Put(bid.into())).collect(),
         clearing: clearing.into_iter().map(Change::Put).collect(),
         awards: awards.into_iter().map(Change::Put).collect(),
         settlement: settled(names).into_iter().map(Change::Put).collect(),
@@ -262,7 +262,7 @@ fn cleared(bids: &[BidEvent], now: T) -> (Vec<Clearing>, Vec<Award>) {
     let mut books: BTreeMap<Auction, Book> = BTreeMap::new();
     for bid in bids {
         let auction = rules.auction(bid);
-        books.entry(auction).or_insert_with(|| Book::new(&auction, &rules)).enter(bid.clone());
+        books.entry(auction).or_insert_with(|| Book::new(&auction, &rules)).enter(bid.clone().into());
     }
     let (mut rows, mut awards) = (Vec::new(), Vec::new());
     for book in books.values_mut() {
@@ -479,6 +479,7 @@ fn write_history(root: &Path, context: Context<'_>) {
         (later, false, version(3, BidStatus::Withdrawn, 29)),
     ];
     let bids = |versions: &[(T, bool, BidEvent)]| {
+        let versions: Vec<_> = versions.iter().map(|(t, removed, row)| (*t, *removed, row.clone().into())).collect();
         table::bids(context, versions.iter().map(|(t, removed, row)| (*t, *removed, row))).unwrap()
     };
     write_file(root, Table::Bids, "2026-03-11", &format!("{old}-{later}.parquet"), &bids(&versions));

@@ -157,7 +157,7 @@ fn hypothetical(
             rfc3339(end_ms)
         )));
     }
-    Ok(bid)
+    Ok(bid.into())
 }
 
 fn compare(app: &Shared, place: &Place, before: &Book, after: &Book) -> (Vec<Changed>, usize) {

@@ -148,7 +148,7 @@ fn conflict(message: String, standing: &LiveBid) -> Error {
 fn gate(app: &Shared, standing: &LiveBid) -> Result<(), Error> {
     let Some(zone) = app.deps.zones.of(standing.series.location) else { return Ok(()) };
     let event_ms = Utc::now().timestamp_millis();
-    let leaving = BidEvent { status: BidStatus::Withdrawn, steps: Vec::new(), event_ms, ..standing.clone() };
+    let leaving = BidEvent { status: BidStatus::Withdrawn, steps: Vec::new(), event_ms, ..BidEvent::clone(standing) };
     bid_rules::check(&leaving, zone, app.deps.zones.assets())
         .map_err(|broken| Error::BidRefused { bid: standing.bid.clone(), broken })
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use model::bid::{BidKind, BidStatus, Side, Step};
 use model::{
-    AlertState, Anomaly, AnomalyKind, Bar, Batch, Change, Disposition, PartitionId, Severity, Tick, TickExtra, Zones,
+    AlertState, Anomaly, AnomalyKind, Bar, Batch, BidEvent, Change, Disposition, PartitionId, Severity, Tick,
+    TickExtra, Zones,
 };
 use proptest::prelude::*;
 
@@ -112,21 +113,23 @@ fn bid(series: SeriesKey) -> impl Strategy<Value = LiveBid> {
         Just(BidKind::Capacity { to: LocationId::new("PJM", "PJM") }),
     ];
     (".{1,12}", ".{0,12}", prop::collection::vec(step, 0..4), TIME, TIME, any::<i64>(), name(), kind).prop_map(
-        move |(bid, organisation, steps, delivery_ms, event_ms, revision, asset, kind)| LiveBid {
-            bid,
-            revision,
-            status: BidStatus::Accepted,
-            organisation,
-            asset,
-            series,
-            delivery_ms,
-            duration_ms: 900_000,
-            side: Side::Buy,
-            kind,
-            steps,
-            event_ms,
-            partition: PartitionId::default(),
-            offset: -1,
+        move |(bid, organisation, steps, delivery_ms, event_ms, revision, asset, kind)| {
+            LiveBid::new(BidEvent {
+                bid,
+                revision,
+                status: BidStatus::Accepted,
+                organisation,
+                asset,
+                series,
+                delivery_ms,
+                duration_ms: 900_000,
+                side: Side::Buy,
+                kind,
+                steps,
+                event_ms,
+                partition: PartitionId::default(),
+                offset: -1,
+            })
         },
     )
 }
