@@ -108,6 +108,8 @@ pub(crate) struct Coordination {
     failed: AtomicBool,
     /// The first peer that was gone, when nobody had asked to stop.
     peer: Mutex<Option<Error>>,
+    /// This process ends because of a failure, its own or a peer's.
+    is_broken: AtomicBool,
     /// T's that are repeated because the world has seen them; the minter mints of its own only after the last.
     recorded: Mutex<VecDeque<Announced>>,
     abandoned: AtomicBool,
@@ -132,6 +134,7 @@ impl Coordination {
             finished: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             peer: Mutex::default(),
+            is_broken: AtomicBool::new(false),
             recorded: Mutex::default(),
             stands_by: AtomicBool::new(false),
             repeated_t: AtomicU64::new(0),
@@ -339,6 +342,7 @@ impl Coordination {
         );
         let (address, why) = (address.to_owned(), format!("it is gone: {why}"));
         self.peer.lock().get_or_insert(Error::Peer { index, address, why });
+        self.is_broken.store(true, Ordering::Release);
         self.finish();
     }
 
@@ -353,6 +357,11 @@ impl Coordination {
         }
     }
 
+    /// Whether this process ends because of a failure: then it leaves without a farewell.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Acquire)
+    }
+
     /// The peer that ended this process, if one did.
     pub(crate) fn lost_peer(&self) -> Option<Error> {
         self.peer.lock().take()
@@ -361,6 +370,7 @@ impl Coordination {
     /// A worker died: the others cannot go on.
     pub(crate) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
+        self.is_broken.store(true, Ordering::Release);
         self.finish();
     }
 

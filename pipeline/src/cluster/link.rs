@@ -78,6 +78,11 @@ impl Read for Link {
 
 impl Write for Link {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.shared.is_broken() {
+            // A farewell would be an orderly end to a peer that has not noticed the failure yet.
+            let _ = self.socket.shutdown(Half::Both);
+            return Ok(bytes.len());
+        }
         match self.socket.write(bytes) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 self.gone(&error.to_string());
