@@ -14,9 +14,9 @@ use crate::sameness::Market;
 use crate::support::{START_MS, tick, topic};
 
 /// Ticks, but for those that come too late.
-const RECORDS: usize = 1_200;
-/// The same with the event clock: six minutes of market.
-const EVENT_RECORDS: usize = 700;
+const RECORDS: usize = 900;
+/// The same with the event clock: five minutes of market.
+const EVENT_RECORDS: usize = 640;
 /// One of so many is followed by one that is too late.
 const LATE: usize = 60;
 const DAYS_MS: i64 = 2 * 24 * 3_600_000;
