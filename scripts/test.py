@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs every test of the workspace, of the page and of the manifests, in two lanes: those of the whole program, which
-mostly wait for servers, beside all others.
+"""Runs every test of the workspace, of the page and of the manifests, two at a time: first those of the whole program, which
+are the longest and mostly wait for servers, beside all others; then what is left on both lanes.
 
 Each binary runs in its crate's folder, as under `cargo test`; what it prints comes when it has ended. Everything runs to
 its end; the exit status is 1 if anything failed. Arguments go to every binary: `scripts/test.py standby` runs what has
@@ -48,7 +48,7 @@ def run(name, command, folder):
 
 
 def lane(commands):
-    for command in commands:
+    while command := next(commands, None):
         run(*command)
 
 
@@ -60,7 +60,9 @@ def main():
     if not FILTERS:
         others.append(("the page", ["scripts/web.sh", "test"], "."))
         others.append(("manifests", ["scripts/k8s-validate.sh", "--self-test"], "."))
-    lanes = [threading.Thread(target=lane, args=(commands,)) for commands in (whole, others)]
+    # `next` of a list's iterator is one step of the interpreter: two lanes never take the same.
+    commands = iter(whole + others)
+    lanes = [threading.Thread(target=lane, args=(commands,)) for _ in range(2)]
     for thread in lanes:
         thread.start()
     for thread in lanes:
