@@ -297,10 +297,10 @@ fn seeds(clock: Clock, few: u64, except: &[&str]) {
 
 #[test]
 fn killed_anywhere_with_the_event_clock_nothing_is_lost_or_said_otherwise() {
-    seeds(Clock::Event, 32, &["clocks set back", "under load", "given up"]);
+    seeds(Clock::Event, 40, &["clocks set back", "under load", "given up", "full queues"]);
 }
 
 #[test]
 fn killed_anywhere_with_the_wall_clock_nothing_is_lost_or_said_otherwise() {
-    seeds(Clock::Wall, 168, &["merged", "given up"]);
+    seeds(Clock::Wall, 160, &["merged", "given up"]);
 }
