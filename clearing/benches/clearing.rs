@@ -51,14 +51,14 @@ fn complex(random: &mut Random, id: u64) -> Order {
         i64::try_from(from + random.below(range)).expect("small") * 1_000_000
     };
     let power = i64::try_from(random.below(300) + 20).expect("small") * 1_000;
-    let kind = if id % 2 == 0 {
+    let kind = if id.is_multiple_of(2) {
         let first = u16::try_from(random.below(18)).expect("an hour");
         let last = first + 2 + u16::try_from(random.below(4)).expect("some hours");
         Kind::Block(Block {
             periods: (first..=last).map(|hour| (hour, power)).collect(),
             price: euro(random, 70, 60),
             min_acceptance_ratio: 1_000_000,
-            exclusive_group: (id % 3 == 0).then_some(id / 18),
+            exclusive_group: id.is_multiple_of(3).then_some(id / 18),
             parent: (id % 3 == 1).then(|| OrderId(id - 2)),
         })
     } else {
