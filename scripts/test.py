@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs every test of the workspace, of the page and of the manifests, two at a time: first those of the whole program, which
-are the longest and mostly wait for servers, beside all others; then what is left on both lanes.
+"""Runs every test of the workspace, of the page and of the manifests, on two lanes that share the work: first those of the
+whole program, which are the longest and mostly wait for servers, in shares; then what is left.
 
 Each binary runs in its crate's folder, as under `cargo test`; what it prints comes when it has ended. Everything runs to
 its end; the exit status is 1 if anything failed. Arguments go to every binary: `scripts/test.py standby` runs what has
@@ -17,6 +17,7 @@ import time
 
 CARGO = os.environ.get("CARGO", "cargo")
 FILTERS = sys.argv[1:]
+SHARES = 4
 printing = threading.Lock()
 failed = []
 
@@ -29,6 +30,15 @@ def binaries():
         if message["reason"] == "compiler-artifact" and message["profile"]["test"] and message["executable"]:
             folder = pathlib.Path(message["manifest_path"]).parent
             yield folder, message["target"]["src_path"], message["executable"]
+
+
+def shares(name, command, folder):
+    """The same tests in parts: every part has each fourth of them, so that what stands together in a file is spread."""
+    listed = subprocess.run([*command, "--list"], cwd=folder, stdout=subprocess.PIPE, check=True, text=True).stdout
+    tests = [line.removesuffix(": test") for line in listed.splitlines() if line.endswith(": test")]
+    for part in range(min(SHARES, len(tests))):
+        binary = command[0]
+        yield f"{name} ({part + 1} of {SHARES})", [binary, "--exact", *tests[part::SHARES]], folder
 
 
 def run(name, command, folder):
@@ -54,7 +64,7 @@ def lane(commands):
 
 def main():
     tests = [(os.path.relpath(source), [binary, *FILTERS], folder) for folder, source, binary in binaries()]
-    whole = [test for test in tests if test[2].name == "optibid"]
+    whole = [share for test in tests if test[2].name == "optibid" for share in shares(*test)]
     others = [test for test in tests if test[2].name != "optibid"]
     others.append(("examples in the documentation", [CARGO, "test", "--workspace", "--doc", "--", *FILTERS], "."))
     if not FILTERS:
