@@ -6,6 +6,8 @@
 //! `changes`. Arguments: number of events a line (default 300,000), number of live bids.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a bench measures time and prints")]
 
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -13,9 +15,9 @@ use std::time::Instant;
 use model::bid::{BidKind, BidStatus, Side, Step};
 use model::{BidEvent, LocationId, Market, PartitionId, SeriesKey, T, Zones};
 use operators::{Config, Inputs, build};
+use support::count;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::operators::{Inspect, Probe};
-use timely::dataflow::{InputHandle, ProbeHandle, StreamVec};
+use timely::dataflow::{InputHandle, ProbeHandle};
 
 /// The program's own allocator.
 #[global_allocator]
@@ -29,9 +31,10 @@ const DAY_MS: i64 = 1_772_492_400_000;
 const START_MS: u64 = DAY_MS as u64 - 30 * 3_600_000;
 const FILL: u64 = 20_000;
 
-fn main() {
-    let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse::<u64>().ok());
-    let (events, bids) = (numbers.next().unwrap_or(300_000), numbers.next().unwrap_or(1_000_000).max(INTERVALS));
+fn main() -> Result<(), String> {
+    let numbers = support::numbers()?;
+    let number = |at: usize, otherwise| numbers.get(at).copied().unwrap_or(otherwise);
+    let (events, bids) = (number(0, 300_000), number(1, 1_000_000).max(INTERVALS));
     println!("{bids} live bids of one step, {INTERVALS} intervals, {events} events a line, one worker");
     let totals = Arc::new(AtomicU64::new(0));
     let into = Arc::clone(&totals);
@@ -90,17 +93,7 @@ fn main() {
             operators::bid_kpis::BYTES_PER_KEY
         );
     });
-}
-
-fn count<R: Clone + 'static>(stream: StreamVec<'_, T, R>, changes: &Arc<AtomicU64>, probe: &ProbeHandle<T>) {
-    let changes = changes.clone();
-    stream
-        .inspect_core(move |event| {
-            if let Ok((_, rows)) = event {
-                changes.fetch_add(rows.len() as u64, Ordering::Relaxed);
-            }
-        })
-        .probe_with(probe);
+    Ok(())
 }
 
 /// Bids to buy and to sell in every interval, at prices that cross.

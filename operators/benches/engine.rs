@@ -6,6 +6,8 @@
 //! The event clock runs at `TICKS_PER_SECOND`. Arguments: number of ticks a line (default 2,000,000).
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a bench measures time and prints")]
 
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
@@ -14,8 +16,9 @@ use differential_dataflow::VecCollection;
 use model::{Bar, BarRow, Market, PartitionId, T, Tick, Zones};
 use operators::bars::Minutes;
 use operators::{Config, Inputs, build};
+use support::count;
 use timely::dataflow::operators::{Inspect, Probe};
-use timely::dataflow::{InputHandle, ProbeHandle, StreamVec};
+use timely::dataflow::{InputHandle, ProbeHandle};
 
 const TICKS_PER_SECOND: u64 = 20_000;
 const DISORDER_MS: u64 = 5_000;
@@ -27,8 +30,8 @@ enum What {
     Graph,
 }
 
-fn main() {
-    let ticks = std::env::args().skip(1).find_map(|text| text.parse().ok()).unwrap_or(2_000_000_u64);
+fn main() -> Result<(), String> {
+    let ticks = support::numbers()?.first().copied().unwrap_or(2_000_000);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
         "{ticks} ticks a line, 20 zones, {DISORDER_MS} ms disorder, {TICKS_PER_SECOND} ticks/s of event time; {cores} cores"
@@ -45,6 +48,7 @@ fn main() {
         }
     }
     state_size();
+    Ok(())
 }
 
 fn line(what: What, workers: usize, batch: u64, ticks: u64) {
@@ -126,17 +130,6 @@ fn digest(row: &BarRow) -> i64 {
     let Bar { open, high, low, close, sum_volume_kwh, .. } = row.bar;
     let parts = [open, high, low, close, sum_volume_kwh, row.bar.vwap().unwrap_or(0), row.key.start_ms];
     parts.into_iter().fold(row.key.series.location.0 as i64, |sum, part| sum.wrapping_mul(31).wrapping_add(part))
-}
-
-fn count<R: Clone + 'static>(stream: StreamVec<'_, T, R>, changes: &Arc<AtomicU64>, probe: &ProbeHandle<T>) {
-    let changes = changes.clone();
-    stream
-        .inspect_core(move |event| {
-            if let Ok((_, rows)) = event {
-                changes.fetch_add(rows.len() as u64, Ordering::Relaxed);
-            }
-        })
-        .probe_with(probe);
 }
 
 /// Random walks in 20 zones. Every worker makes its share: the same ticks whatever the number of workers.
