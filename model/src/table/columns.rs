@@ -1,0 +1,80 @@
+//! Columns of a table, one after the other.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray, UInt32Array,
+};
+use arrow::datatypes::{Field, Schema};
+use arrow::error::ArrowError;
+
+use super::Context;
+use crate::location::{LocationName, SeriesKey};
+use crate::time::T;
+
+/// Collects columns in order, then makes the batch.
+pub(super) struct Columns {
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl Columns {
+    pub(super) fn new() -> Self {
+        Self { fields: Vec::new(), arrays: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, name: &str, array: ArrayRef, nullable: bool) {
+        self.fields.push(Field::new(name, array.data_type().clone(), nullable));
+        self.arrays.push(array);
+    }
+
+    pub(super) fn time(&mut self, name: &str, values: impl Iterator<Item = i64>) {
+        let array = TimestampMillisecondArray::from_iter_values(values).with_timezone("UTC");
+        debug_assert_eq!(array.timezone(), Some("UTC"));
+        self.add(name, Arc::new(array), false);
+    }
+
+    pub(super) fn text<S: AsRef<str>>(&mut self, name: &str, values: impl Iterator<Item = S>) {
+        self.add(name, Arc::new(StringArray::from_iter_values(values)), false);
+    }
+
+    pub(super) fn maybe_text<S: AsRef<str>>(&mut self, name: &str, values: impl Iterator<Item = Option<S>>) {
+        self.add(name, Arc::new(StringArray::from_iter(values)), true);
+    }
+
+    pub(super) fn float(&mut self, name: &str, values: impl Iterator<Item = f64>) {
+        self.add(name, Arc::new(Float64Array::from_iter_values(values)), false);
+    }
+
+    pub(super) fn maybe_float(&mut self, name: &str, values: impl Iterator<Item = Option<f64>>) {
+        self.add(name, Arc::new(Float64Array::from_iter(values)), true);
+    }
+
+    pub(super) fn int(&mut self, name: &str, values: impl Iterator<Item = i64>) {
+        self.add(name, Arc::new(Int64Array::from_iter_values(values)), false);
+    }
+
+    pub(super) fn minutes(&mut self, name: &str, values: impl Iterator<Item = u32>) {
+        self.add(name, Arc::new(UInt32Array::from_iter_values(values)), false);
+    }
+
+    pub(super) fn flag(&mut self, name: &str, values: impl Iterator<Item = bool>) {
+        self.add(name, Arc::new(BooleanArray::from_iter(values.map(Some))), false);
+    }
+
+    /// `zone`, `location`, `market` with a suffix.
+    pub(super) fn series(&mut self, context: Context<'_>, suffix: &str, series: &[SeriesKey]) {
+        let names: Vec<LocationName> = series.iter().map(|series| context.name(series.location)).collect();
+        self.text(&format!("zone{suffix}"), names.iter().map(|name| &name.zone));
+        self.text(&format!("location{suffix}"), names.iter().map(|name| &name.location));
+        self.text(&format!("market{suffix}"), series.iter().map(|series| series.market.as_str()));
+    }
+
+    pub(super) fn finish(self) -> Result<RecordBatch, ArrowError> {
+        RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays)
+    }
+}
+
+pub(super) fn millis(t: T) -> i64 {
+    i64::try_from(t).unwrap_or(i64::MAX)
+}
