@@ -8,21 +8,31 @@ use arrow::array::{
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 
-use super::Context;
+use super::{Context, Version};
 use crate::location::{LocationName, SeriesKey};
 use crate::time::T;
 
-/// Collects columns in order, then makes the batch.
+/// The table of versions of rows: `t` first, then what `fill` adds, and `removed` last.
+pub(super) fn versions<'a, R: 'a>(
+    versions: impl IntoIterator<Item = Version<'a, R>>,
+    fill: impl FnOnce(&mut Columns, &[&'a R]),
+) -> Result<RecordBatch, ArrowError> {
+    let versions: Vec<_> = versions.into_iter().collect();
+    let rows: Vec<&R> = versions.iter().map(|(_, _, row)| *row).collect();
+    let mut columns = Columns { fields: Vec::new(), arrays: Vec::new() };
+    columns.time("t", versions.iter().map(|(t, _, _)| millis(*t)));
+    fill(&mut columns, &rows);
+    columns.flag("removed", versions.iter().map(|(_, removed, _)| *removed));
+    RecordBatch::try_new(Arc::new(Schema::new(columns.fields)), columns.arrays)
+}
+
+/// Collects columns in order.
 pub(super) struct Columns {
     fields: Vec<Field>,
     arrays: Vec<ArrayRef>,
 }
 
 impl Columns {
-    pub(super) fn new() -> Self {
-        Self { fields: Vec::new(), arrays: Vec::new() }
-    }
-
     pub(super) fn add(&mut self, name: &str, array: ArrayRef, nullable: bool) {
         self.fields.push(Field::new(name, array.data_type().clone(), nullable));
         self.arrays.push(array);
@@ -63,15 +73,12 @@ impl Columns {
     }
 
     /// `zone`, `location`, `market` with a suffix.
-    pub(super) fn series(&mut self, context: Context<'_>, suffix: &str, series: &[SeriesKey]) {
+    pub(super) fn series(&mut self, context: Context<'_>, suffix: &str, series: impl Iterator<Item = SeriesKey>) {
+        let series: Vec<SeriesKey> = series.collect();
         let names: Vec<LocationName> = series.iter().map(|series| context.name(series.location)).collect();
         self.text(&format!("zone{suffix}"), names.iter().map(|name| &name.zone));
         self.text(&format!("location{suffix}"), names.iter().map(|name| &name.location));
         self.text(&format!("market{suffix}"), series.iter().map(|series| series.market.as_str()));
-    }
-
-    pub(super) fn finish(self) -> Result<RecordBatch, ArrowError> {
-        RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays)
     }
 }
 
