@@ -2,14 +2,13 @@
 
 use crate::auction::{BidRule, Broken};
 use crate::bid::{BidEvent, BidKind, Side, Step};
+use crate::bid_rules;
 use crate::dead_letter::Reason;
 use crate::location::{LocationId, SeriesKey};
 use crate::money::{self, price, volume_mwh};
-use crate::time::HOUR_MS;
 use crate::zones::Zone;
-use crate::{bid_rules, time};
 
-use super::decode::{Decoded, Decoder, Origin, Refusal, check_name, check_version, event_time, parse};
+use super::decode::{Decoded, Decoder, MAX_INTERVAL_MS, Origin, Refusal, check_name, check_version, event_time, parse};
 use super::json::{Timestamp, WireBid, WireKind, WireStep};
 
 impl From<Broken> for Refusal {
@@ -22,21 +21,8 @@ impl Decoder {
     pub(super) fn json_bid(&self, origin: &Origin, bytes: &[u8], out: &mut Decoded) -> Result<BidEvent, Refusal> {
         let wire: WireBid = parse(bytes)?;
         let bid = self.bid(origin, &wire, out)?;
-        // What is published later than Kafka had it would move the clock ahead of the world.
-        let kafka_ms = (origin.timestamp_ms > 0).then_some(origin.timestamp_ms);
-        let published_ms = match &wire.published {
-            Some(published) => event_time(published.millis(), "published")?,
-            None => kafka_ms.unwrap_or(bid.event_ms),
-        };
-        for (what, at_ms, of_ms) in
-            [("publication", published_ms, kafka_ms.unwrap_or(published_ms)), ("timestamp", bid.event_ms, published_ms)]
-        {
-            if at_ms.saturating_sub(of_ms) > self.limits.max_ahead_ms {
-                let (at, of) = (time::rfc3339(at_ms), time::rfc3339(of_ms));
-                let limit = self.limits.max_ahead_ms;
-                return Err((Reason::Future, format!("{what} {at} is more than {limit} ms ahead of {of}")));
-            }
-        }
+        let given = wire.published.as_ref().map(Timestamp::millis);
+        let published_ms = self.published(origin, given, ("timestamp", bid.event_ms), self.limits.max_ahead_ms)?;
         out.clock_ms = out.clock_ms.max(bid.event_ms.min(published_ms));
         Ok(bid)
     }
@@ -53,7 +39,7 @@ impl Decoder {
         let delivery_ms = event_time(wire.delivery.millis(), "delivery")?;
         let event_ms = event_time(wire.timestamp.millis(), "timestamp")?;
         let duration_ms = match (wire.duration_ms, wire.market.interval_ms()) {
-            (Some(ms), _) if ms > 0 && i64::from(ms) <= 25 * HOUR_MS => ms,
+            (Some(ms), _) if ms > 0 && i64::from(ms) <= MAX_INTERVAL_MS => ms,
             (None, ms) if ms > 0 => ms,
             (given, _) => {
                 let value = given.map_or_else(|| "no duration_ms".to_owned(), |ms| format!("{ms} ms"));

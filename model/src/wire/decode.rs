@@ -19,10 +19,10 @@ use crate::output::Severity;
 use crate::rule::Rule;
 use crate::settlement::MeterReading;
 use crate::tick::{Tick, TickExtra};
-use crate::time::{DAY_MS, HOUR_MS};
+use crate::time::{HOUR_MS, rfc3339};
 use crate::zones::{Zone, Zones};
 
-use super::json::{RawTick, WireNotice};
+use super::json::{RawTick, RawTimestamp, WireNotice};
 use super::{TopicKind, columnar, json};
 
 /// Version of the wire formats that this program writes; it reads this one and older ones.
@@ -31,6 +31,8 @@ pub const VERSION: u32 = 1;
 const OVERSIZED_KEPT_BYTES: usize = 64 << 10;
 /// Event times outside 1990-01-01 … 2100-01-01 are no market data.
 const EVENT_RANGE_MS: std::ops::Range<i64> = 631_152_000_000..4_102_444_800_000;
+/// Longest interval of a price, a delivery or a reading: the longest local day.
+pub(super) const MAX_INTERVAL_MS: i64 = 25 * HOUR_MS;
 /// Longest name accepted, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
@@ -243,10 +245,7 @@ impl Decoder {
             return Err((Reason::BadField, detail));
         }
         let revision = match raw.revision {
-            Some(revision) if revision < 0 => {
-                return Err((Reason::BadField, format!("revision {revision} is negative")));
-            }
-            Some(revision) => revision,
+            Some(revision) => check_revision(revision)?,
             None if market.is_interval() => origin.offset,
             None => 0,
         };
@@ -277,24 +276,30 @@ impl Decoder {
     /// Event time and publication time, the first not further ahead of the second than the market allows.
     fn times(&self, origin: &Origin, raw: &RawTick<'_>, market: Market) -> Result<(i64, i64), Refusal> {
         let event_ms = event_time(raw.timestamp.millis(), "timestamp")?;
+        let limit = if market.is_day_ahead() { self.limits.day_ahead_max_ahead_ms } else { self.limits.max_ahead_ms };
+        let given = raw.published.as_ref().map(RawTimestamp::millis);
+        Ok((event_ms, self.published(origin, given, ("event time", event_ms), limit)?))
+    }
+
+    /// When a record was published, by itself or else by Kafka: not later than Kafka had it, which would move the clock
+    /// ahead of the world, and `at_ms`, which is `what`, no more than `limit_ms` ahead of it. `Some(None)` is no instant.
+    pub(super) fn published(
+        &self,
+        origin: &Origin,
+        given: Option<Option<i64>>,
+        (what, at_ms): (&str, i64),
+        limit_ms: i64,
+    ) -> Result<i64, Refusal> {
         let kafka_ms = (origin.timestamp_ms > 0).then_some(origin.timestamp_ms);
-        let published_ms = match &raw.published {
-            Some(published) => event_time(published.millis(), "published")?,
-            None => kafka_ms.unwrap_or(event_ms),
-        };
-        let ahead = |what: &str, at: i64, of: i64, limit: i64| {
-            if at.saturating_sub(of) <= limit {
-                return Ok(());
-            }
-            let (at_text, of_text) = (crate::time::rfc3339(at), crate::time::rfc3339(of));
-            Err((Reason::Future, format!("{what} {at_text} is more than {limit} ms ahead of {of_text}")))
+        let published_ms = match given {
+            Some(given) => event_time(given, "published")?,
+            None => kafka_ms.unwrap_or(at_ms),
         };
         if let Some(kafka_ms) = kafka_ms {
-            ahead("publication", published_ms, kafka_ms, self.limits.max_ahead_ms)?;
+            check_ahead("publication", published_ms, kafka_ms, self.limits.max_ahead_ms)?;
         }
-        let limit = if market.is_day_ahead() { self.limits.day_ahead_max_ahead_ms } else { self.limits.max_ahead_ms };
-        ahead("event time", event_ms, published_ms, limit)?;
-        Ok((event_ms, published_ms))
+        check_ahead(what, at_ms, published_ms, limit_ms)?;
+        Ok(published_ms)
     }
 
     pub(super) fn zone(&self, name: &str) -> Result<&Arc<Zone>, Refusal> {
@@ -383,6 +388,21 @@ pub(super) fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+pub(super) fn check_revision(revision: i64) -> Result<i64, Refusal> {
+    if revision < 0 {
+        return Err((Reason::BadField, format!("revision {revision} is negative")));
+    }
+    Ok(revision)
+}
+
+fn check_ahead(what: &str, at_ms: i64, of_ms: i64, limit_ms: i64) -> Result<(), Refusal> {
+    if at_ms.saturating_sub(of_ms) <= limit_ms {
+        return Ok(());
+    }
+    let (at, of) = (rfc3339(at_ms), rfc3339(of_ms));
+    Err((Reason::Future, format!("{what} {at} is more than {limit_ms} ms ahead of {of}")))
+}
+
 pub(super) fn event_time(ms: Option<i64>, field: &str) -> Result<i64, Refusal> {
     let ms = ms.ok_or_else(|| (Reason::BadTime, format!("{field} is no RFC 3339 instant or UTC milliseconds")))?;
     if EVENT_RANGE_MS.contains(&ms) {
@@ -396,7 +416,7 @@ fn duration(given: Option<u32>, market: Market) -> Result<u32, Refusal> {
         (None, ms) => Ok(ms),
         (Some(0), 0) => Ok(0),
         (Some(ms), 0) => Err((Reason::BadField, format!("duration_ms {ms} without a market that has intervals"))),
-        (Some(ms), _) if ms > 0 && i64::from(ms) <= DAY_MS + HOUR_MS => Ok(ms),
+        (Some(ms), _) if ms > 0 && i64::from(ms) <= MAX_INTERVAL_MS => Ok(ms),
         (Some(ms), _) => Err((Reason::BadField, format!("duration_ms {ms} is no interval"))),
     }
 }

@@ -6,10 +6,12 @@ use crate::dead_letter::Reason;
 use crate::location::Names;
 use crate::money::volume_mwh;
 use crate::settlement::MeterReading;
-use crate::time::{HOUR_MS, MINUTE_MS, rfc3339};
+use crate::time::{MINUTE_MS, rfc3339};
 use crate::{DeadLetter, T};
 
-use super::decode::{Decoded, Decoder, Origin, Refusal, check_name, check_version, event_time, parse};
+use super::decode::{
+    Decoded, Decoder, MAX_INTERVAL_MS, Origin, Refusal, check_name, check_revision, check_version, event_time, parse,
+};
 use super::json::{Timestamp, is_one, one};
 
 /// A meter reading on the wire:
@@ -97,16 +99,16 @@ impl Decoder {
         }
         let start_ms = event_time(wire.timestamp.millis(), "timestamp")?;
         let duration_ms = i64::from(wire.duration_ms);
-        if duration_ms == 0 || duration_ms % MINUTE_MS != 0 || duration_ms > 25 * HOUR_MS {
+        if duration_ms == 0 || duration_ms % MINUTE_MS != 0 || duration_ms > MAX_INTERVAL_MS {
             let detail = format!("duration_ms {duration_ms} is not whole minutes, 1 to 1500");
             return Err((Reason::BadField, detail));
         }
-        let revision = wire.revision.unwrap_or(origin.offset);
-        if revision < 0 {
-            return Err((Reason::BadField, format!("revision {revision} is negative")));
-        }
+        let revision = check_revision(wire.revision.unwrap_or(origin.offset))?;
         let end_ms = start_ms + duration_ms;
-        let published_ms = self.meter_published(origin, &wire, end_ms)?;
+        // Nobody meters what is not over.
+        let given = wire.published.as_ref().map(Timestamp::millis);
+        let end = ("end of the interval", end_ms);
+        let published_ms = self.published(origin, given, end, self.limits.max_ahead_ms)?;
         let power_kw = match wire.power {
             Some(power) => power_kw(power)?,
             None if wire.cancelled => 0,
@@ -124,26 +126,6 @@ impl Decoder {
             partition: origin.partition_id,
             offset: origin.offset,
         })
-    }
-
-    /// When it was published: not before what it measures is over, nor later than Kafka had it.
-    fn meter_published(&self, origin: &Origin, wire: &WireMeter, end_ms: i64) -> Result<i64, Refusal> {
-        let kafka_ms = (origin.timestamp_ms > 0).then_some(origin.timestamp_ms);
-        let published_ms = match &wire.published {
-            Some(published) => event_time(published.millis(), "published")?,
-            None => kafka_ms.unwrap_or(end_ms),
-        };
-        let limit = self.limits.max_ahead_ms;
-        for (what, at_ms, of_ms) in [
-            ("publication", published_ms, kafka_ms.unwrap_or(published_ms)),
-            ("end of the interval", end_ms, published_ms),
-        ] {
-            if at_ms.saturating_sub(of_ms) > limit {
-                let (at, of) = (rfc3339(at_ms), rfc3339(of_ms));
-                return Err((Reason::Future, format!("{what} {at} is more than {limit} ms ahead of {of}")));
-            }
-        }
-        Ok(published_ms)
     }
 }
 
