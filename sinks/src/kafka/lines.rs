@@ -24,6 +24,15 @@ fn micros(price: f64) -> i64 {
     scaled(price, MICROS)
 }
 
+/// kWh of MWh, kW of MW.
+fn kilo(mega: f64) -> i64 {
+    scaled(mega, 1_000)
+}
+
+fn ppm(percent: f64) -> i64 {
+    scaled(percent, 10_000)
+}
+
 fn t_of(time: &str) -> Option<T> {
     T::try_from(parse_instant(time)?).ok()
 }
@@ -70,7 +79,7 @@ impl BarLine<'_> {
             count: self.count,
             sum_price: self.sum_price.parse().ok()?,
             sum_price_sq: self.sum_price_sq.parse().ok()?,
-            sum_volume_kwh: scaled(self.volume, 1_000),
+            sum_volume_kwh: kilo(self.volume),
             sum_price_volume: self.sum_price_volume.parse().ok()?,
             first_ms: parse_instant(self.first_time)?,
             last_ms: parse_instant(self.last_time)?,
@@ -109,13 +118,13 @@ impl KpiLine<'_> {
             last: micros(self.last),
             last_ms: parse_instant(self.last_time)?,
             change: micros(self.change),
-            change_ppm: self.change_percent.map(|percent| scaled(percent, 10_000)),
+            change_ppm: self.change_percent.map(ppm),
             min: micros(self.min),
             max: micros(self.max),
             mean: micros(self.mean),
             vwap: self.vwap.map(micros),
             volatility: self.volatility.map(micros),
-            volume_kwh: scaled(self.volume, 1_000),
+            volume_kwh: kilo(self.volume),
             count: self.count,
             spread: self.spread.map(micros),
         })
@@ -280,22 +289,21 @@ pub(super) struct ClearingLine<'a> {
 
 impl ClearingLine<'_> {
     pub(super) fn row(&self, names: &Names) -> Option<Clearing> {
-        let kw = |mw| scaled(mw, 1_000);
         Some(Clearing {
             series: series(names, &self.zone, &self.location, self.market)?,
             start_ms: parse_instant(self.start_time)?,
             duration_ms: self.duration_ms,
             price_micros: self.price.map(micros),
             range_micros: self.price_low.map(micros).zip(self.price_high.map(micros)),
-            sold_kw: kw(self.sold_mw),
-            bought_kw: kw(self.bought_mw),
-            import_kw: kw(self.import_mw),
+            sold_kw: kilo(self.sold_mw),
+            bought_kw: kilo(self.bought_mw),
+            import_kw: kilo(self.import_mw),
             congested: self.congested,
             marginal: self.marginal_side.zip(self.marginal_bid.clone().map(Cow::into_owned)),
             buy_surplus_micros: micros(self.buy_surplus),
             sell_surplus_micros: micros(self.sell_surplus),
-            offered_kw: kw(self.offered_mw),
-            wanted_kw: kw(self.wanted_mw),
+            offered_kw: kilo(self.offered_mw),
+            wanted_kw: kilo(self.wanted_mw),
             best_buy_micros: self.best_buy.map(micros),
             best_sell_micros: self.best_sell.map(micros),
             bids: self.bids,
@@ -333,7 +341,7 @@ impl AwardLine<'_> {
             start_ms: parse_instant(self.start_time)?,
             duration_ms: self.duration_ms,
             side: self.side,
-            power_kw: scaled(self.power_mw, 1_000),
+            power_kw: kilo(self.power_mw),
             price_micros: micros(self.price),
         })
     }
@@ -367,7 +375,6 @@ pub(super) struct SettlementLine<'a> {
 
 impl SettlementLine<'_> {
     pub(super) fn row(&self, names: &Names) -> Option<Settlement> {
-        let kw = |mw| scaled(mw, 1_000);
         Some(Settlement {
             organisation: self.organisation.clone().into_owned(),
             asset: self.asset.clone().into_owned(),
@@ -376,10 +383,10 @@ impl SettlementLine<'_> {
             start_ms: parse_instant(self.start_time)?,
             duration_ms: self.duration_ms,
             day_ms: parse_instant(self.day_time)?,
-            scheduled_kw: kw(self.scheduled_mw),
+            scheduled_kw: kilo(self.scheduled_mw),
             day_ahead_micros: micros(self.day_ahead),
-            metered_kw: self.metered_mw.map(kw),
-            imbalance_kw: self.imbalance_mw.map(kw),
+            metered_kw: self.metered_mw.map(kilo),
+            imbalance_kw: self.imbalance_mw.map(kilo),
             real_time_price_micros: self.real_time_price.map(micros),
             imbalance_micros: self.imbalance.map(micros),
             penalty_micros: self.penalty.map(micros),
@@ -461,10 +468,10 @@ impl BidKpiLine<'_> {
             withdrawn: self.withdrawn_bids,
             rejected: self.rejected_bids,
             expired: self.expired_bids,
-            offered_kw: scaled(self.offered_mw, 1_000),
+            offered_kw: kilo(self.offered_mw),
             mean_price_micros: self.mean_price.map(micros),
-            awarded_kw: scaled(self.awarded_mw, 1_000),
-            acceptance_ppm: self.acceptance_percent.map(|percent| scaled(percent, 10_000)),
+            awarded_kw: kilo(self.awarded_mw),
+            acceptance_ppm: self.acceptance_percent.map(ppm),
         })
     }
 }
