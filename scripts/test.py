@@ -18,6 +18,8 @@ import time
 CARGO = os.environ.get("CARGO", "cargo")
 FILTERS = sys.argv[1:]
 SHARES = 4
+# Crates whose tests take longest, first: what is short fills the end.
+LONGEST = ["pipeline", "sinks", "simulator", "operators", "sql"]
 printing = threading.Lock()
 failed = []
 
@@ -66,6 +68,7 @@ def main():
     tests = [(os.path.relpath(source), [binary, *FILTERS], folder) for folder, source, binary in binaries()]
     whole = [share for test in tests if test[2].name == "optibid" for share in shares(*test)]
     others = [test for test in tests if test[2].name != "optibid"]
+    others.sort(key=lambda test: LONGEST.index(test[2].name) if test[2].name in LONGEST else len(LONGEST))
     others.append(("examples in the documentation", [CARGO, "test", "--workspace", "--doc", "--", *FILTERS], "."))
     if not FILTERS:
         others.append(("the page", ["scripts/web.sh", "test"], "."))
