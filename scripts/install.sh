@@ -5,7 +5,7 @@
 #   scripts/install.sh              what the build needs (C and C++ tools, headers)
 #   scripts/install.sh page         also Node.js 20 or newer, for the page in api/web
 #   scripts/install.sh manifests    also kustomize, the schemas of Kubernetes and a linter, for k8s/ and the Dockerfile
-#   scripts/install.sh test         also PostgreSQL 15, Redis, Apache Kafka and the ClickHouse engine, and both of these
+#   scripts/install.sh test         also PostgreSQL 15 with PostGIS, Redis, Apache Kafka, the ClickHouse engine, and both of these
 #   scripts/install.sh kafka        also Apache Kafka (and Java), for the durable demo
 #   scripts/install.sh browser      also Chromium, to look at the page without a screen
 #
@@ -101,7 +101,18 @@ postgres() {
     as_root mv $config.optibid $config
   fi
   have psql || apt_packages postgresql-client-15
-  say "PostgreSQL: there"
+  postgis
+  say "PostgreSQL and PostGIS: there"
+}
+
+# For whichever PostgreSQL the tests take. Its control file says that it is there.
+postgis() {
+  local bin version
+  bin=$(type -P initdb || compgen -G "/usr/lib/postgresql/*/bin/initdb" | sort -V | tail -1)
+  bin=$(dirname "$(readlink -f "$bin")")
+  [ ! -e "$("$bin/pg_config" --sharedir)/extension/postgis.control" ] || return 0
+  version=$("$bin/postgres" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+  apt_packages "postgresql-$version-postgis-3"
 }
 
 redis() {
