@@ -24,6 +24,19 @@ pub const POSTGRES: &[Migration] = &[
         sql: include_str!("../../schemas/postgres/0002_time_series.sql"),
     },
     Migration { version: 3, name: "0003_market.sql", sql: include_str!("../../schemas/postgres/0003_market.sql") },
+    Migration { version: 4, name: "0004_access.sql", sql: include_str!("../../schemas/postgres/0004_access.sql") },
+    Migration { version: 5, name: "0005_audit.sql", sql: include_str!("../../schemas/postgres/0005_audit.sql") },
+    Migration { version: 6, name: "0006_identity.sql", sql: include_str!("../../schemas/postgres/0006_identity.sql") },
+    Migration { version: 7, name: "0007_sign_in.sql", sql: include_str!("../../schemas/postgres/0007_sign_in.sql") },
+    Migration { version: 8, name: "0008_assets.sql", sql: include_str!("../../schemas/postgres/0008_assets.sql") },
+    Migration { version: 9, name: "0009_markets.sql", sql: include_str!("../../schemas/postgres/0009_markets.sql") },
+    Migration { version: 10, name: "0010_alerts.sql", sql: include_str!("../../schemas/postgres/0010_alerts.sql") },
+    Migration { version: 11, name: "0011_service.sql", sql: include_str!("../../schemas/postgres/0011_service.sql") },
+    Migration {
+        version: 12,
+        name: "0012_service_access.sql",
+        sql: include_str!("../../schemas/postgres/0012_service_access.sql"),
+    },
 ];
 
 /// ClickHouse, in order.
