@@ -54,9 +54,12 @@ CREATE FUNCTION audit_link() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     head audit_heads;
 BEGIN
-    INSERT INTO audit_heads VALUES (NEW.organisation_id, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING;
-    SELECT * INTO STRICT head FROM audit_heads
-    WHERE organisation_id = NEW.organisation_id OR (NEW.organisation_id IS NULL AND organisation_id IS NULL) FOR UPDATE;
+    LOOP
+        SELECT * INTO head FROM audit_heads
+        WHERE organisation_id = NEW.organisation_id OR (NEW.organisation_id IS NULL AND organisation_id IS NULL) FOR UPDATE;
+        EXIT WHEN FOUND;
+        INSERT INTO audit_heads VALUES (NEW.organisation_id, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING;
+    END LOOP;
     NEW.sequence := head.sequence + 1;
     NEW.previous_hash := head.hash;
     NEW.recorded_time := clock_timestamp();
@@ -90,7 +93,7 @@ ALTER TABLE audit_heads ENABLE ALWAYS TRIGGER refuse;
 ALTER TABLE audit_heads ENABLE ALWAYS TRIGGER advance;
 
 -- Records a change. Arguments: 'secret:a,b', 'personal:a,b', 'large:a,b' name columns that are replaced, 'ignored:a,b' columns
--- whose change alone writes nothing, 'id:a,b' those that name the row (id when absent).
+-- that are left out and whose change alone writes nothing, 'id:a,b' those that name the row (id when absent).
 CREATE FUNCTION audit_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     before jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
@@ -118,6 +121,9 @@ BEGIN
         END IF;
         SELECT jsonb_object_agg(key, before -> key), jsonb_object_agg(key, after -> key) INTO before, after
         FROM unnest(changed) AS key;
+    ELSE
+        before := before - ignored;
+        after := after - ignored;
     END IF;
     FOREACH argument IN ARRAY coalesce(TG_ARGV, '{}') LOOP
         CONTINUE WHEN argument !~ '^(secret|personal|large):';
@@ -140,17 +146,19 @@ BEGIN
 END $$;
 
 CREATE FUNCTION audit_write(organisation uuid, action text, subject text, subject_id text, before jsonb, after jsonb)
-RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
     INSERT INTO audit_log (organisation_id, actor, user_id, api_key_id, role, action, subject, subject_id, before, after, address, request)
     VALUES (
-        organisation,
+        audit_write.organisation,
         CASE WHEN current_setting('optibid.actor', true) IN ('user', 'api_key') THEN current_setting('optibid.actor', true) ELSE 'system' END,
         current_user_id(), setting_uuid('optibid.api_key'),
         coalesce(current_member_role(), nullif(current_setting('role', true), 'none'), session_user),
-        action, subject, left(subject_id, 500), before, after,
+        audit_write.action, audit_write.subject, left(audit_write.subject_id, 500), audit_write.before, audit_write.after,
         left(nullif(current_setting('optibid.address', true), ''), 64), left(nullif(current_setting('optibid.request', true), ''), 128)
-    )
-$$;
+    );
+END $$;
 REVOKE EXECUTE ON FUNCTION audit_write, audit_change, audit_link, audit_text FROM PUBLIC;
 
 -- Locks the head of the chain until the transaction ends: call it last.
@@ -176,10 +184,9 @@ REVOKE EXECUTE ON FUNCTION track_changes FROM PUBLIC;
 -- A function with the owner's rights finds its own tables only, and prints times and numbers in one way.
 DO $$
 DECLARE
-    f regprocedure;
+    f regproc;
 BEGIN
-    FOR f IN SELECT oid FROM pg_proc WHERE proname LIKE 'audit\_%' AND pronamespace = current_schema()::regnamespace
-            AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'sql') OR oid = 'audit_write'::regproc LOOP
+    FOREACH f IN ARRAY '{audit_change,audit_event,audit_link}'::regproc[] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, %I, pg_temp', f, current_schema());
     END LOOP;
     ALTER FUNCTION audit_change SET timezone = 'UTC';

@@ -127,7 +127,7 @@ CREATE TABLE deliveries (
     delivered_time timestamptz,
     created_time timestamptz NOT NULL DEFAULT now(),
     UNIQUE (organisation_id, id),
-    UNIQUE (notification_id, channel_id),
+    UNIQUE (organisation_id, notification_id, channel_id),
     FOREIGN KEY (organisation_id, notification_id) REFERENCES notifications (organisation_id, id) ON DELETE CASCADE,
     FOREIGN KEY (organisation_id, channel_id) REFERENCES notification_channels (organisation_id, id) ON DELETE CASCADE,
     CHECK ((status = 'pending') = (next_attempt_time IS NOT NULL)),
