@@ -140,7 +140,7 @@ SELECT permit_tenant('invitations',
     'SELECT (id, organisation_id, email, role, invited_by, expires_time, accepted_time, revoked_time, version, created_time, updated_time)',
     'INSERT (id, organisation_id, email, role, token_hash, invited_by, expires_time)',
     'UPDATE (role, token_hash, expires_time, revoked_time)');
-SELECT permit('invitations', 'optibid_identity', 'SELECT', 'UPDATE (accepted_time)');
+SELECT permit('invitations', 'optibid_identity', 'SELECT', 'UPDATE (accepted_time)', 'DELETE');
 SELECT permit('invitations', 'optibid_system', 'SELECT', 'DELETE');
 
 SELECT track_version(name) FROM unnest('{organisations,memberships,invitations}'::regclass[]) AS name;

@@ -135,20 +135,20 @@ GRANT SELECT (t, zone, location, market, start_time, duration_ms, price, price_l
 GRANT SELECT ON zones, locations, bars, notices, auctions, markets, bars_current, latest_prices, auctions_current, auction_results TO optibid_operator;
 GRANT SELECT, INSERT, UPDATE, DELETE ON gate_closures, price_limits, zone_areas TO optibid_operator;
 
--- A tenant's own; of alerts also those of the platform's rules, whose names have no slash (see alert_rules.rule).
-CREATE POLICY optibid_tenant ON bids FOR SELECT TO optibid_tenant USING (organisation = (SELECT current_organisation_code()));
-CREATE POLICY optibid_tenant ON bid_events FOR SELECT TO optibid_tenant USING (organisation = (SELECT current_organisation_code()));
-CREATE POLICY optibid_tenant ON settlements FOR SELECT TO optibid_tenant USING (organisation = (SELECT current_organisation_code()));
+-- A tenant's own (its code is asked for in place: a function with a query in it is not inlined and costs 0.1 ms); of alerts also those of the platform's rules, whose names have no slash (see alert_rules.rule).
+CREATE POLICY optibid_tenant ON bids FOR SELECT TO optibid_tenant USING (organisation = (SELECT code FROM organisations WHERE id = current_organisation()));
+CREATE POLICY optibid_tenant ON bid_events FOR SELECT TO optibid_tenant USING (organisation = (SELECT code FROM organisations WHERE id = current_organisation()));
+CREATE POLICY optibid_tenant ON settlements FOR SELECT TO optibid_tenant USING (organisation = (SELECT code FROM organisations WHERE id = current_organisation()));
 CREATE POLICY optibid_tenant ON anomalies FOR SELECT TO optibid_tenant USING (
     CASE strpos(rule, '/') WHEN 0 THEN (SELECT current_organisation()) IS NOT NULL
-        ELSE split_part(rule, '/', 1) = (SELECT current_organisation_code()) END);
+        ELSE split_part(rule, '/', 1) = (SELECT code FROM organisations WHERE id = current_organisation()) END);
 CREATE POLICY optibid_tenant ON anomaly_life FOR SELECT TO optibid_tenant USING (
     CASE strpos(rule, '/') WHEN 0 THEN (SELECT current_organisation()) IS NOT NULL
-        ELSE split_part(rule, '/', 1) = (SELECT current_organisation_code()) END);
+        ELSE split_part(rule, '/', 1) = (SELECT code FROM organisations WHERE id = current_organisation()) END);
 
 -- By keyset; the older index had no last column to tell rows of one moment apart.
 DROP INDEX bids_by_organisation;
-CREATE INDEX bids_by_organisation ON bids (organisation, delivery_time DESC, bid);
+CREATE INDEX bids_by_organisation ON bids (organisation, delivery_time, bid);
 
 SELECT track_version(name) FROM unnest('{gate_closures,price_limits,zone_areas}'::regclass[]) AS name;
 SELECT track_changes('markets', 'id:code');

@@ -67,8 +67,8 @@ CREATE TABLE alerts (
     CHECK (acknowledged_by IS NULL OR acknowledged_time IS NOT NULL)
 );
 COMMENT ON TABLE alerts IS 'what one organisation makes of an anomaly of the stream (anomalies.id): seen by whom, with what note';
-CREATE INDEX alerts_by_time ON alerts (organisation_id, start_time DESC, id);
-CREATE INDEX alerts_unacknowledged ON alerts (organisation_id, start_time DESC, id) WHERE acknowledged_time IS NULL;
+CREATE INDEX alerts_by_time ON alerts (organisation_id, start_time, id);
+CREATE INDEX alerts_unacknowledged ON alerts (organisation_id, start_time, id) WHERE acknowledged_time IS NULL;
 CREATE INDEX alerts_by_rule ON alerts (organisation_id, rule_id);
 
 CREATE TABLE notification_channels (
@@ -110,8 +110,8 @@ CREATE TABLE notifications (
     FOREIGN KEY (organisation_id, alert_id) REFERENCES alerts (organisation_id, id) ON DELETE CASCADE
 );
 COMMENT ON TABLE notifications IS 'what members are told; user_id null: all of them';
-CREATE INDEX notifications_by_time ON notifications (organisation_id, created_time DESC, id);
-CREATE INDEX notifications_by_user ON notifications (organisation_id, user_id, created_time DESC);
+CREATE INDEX notifications_by_time ON notifications (organisation_id, created_time, id);
+CREATE INDEX notifications_by_user ON notifications (organisation_id, user_id, created_time);
 CREATE INDEX notifications_by_alert ON notifications (organisation_id, alert_id);
 
 CREATE TABLE deliveries (
@@ -135,7 +135,7 @@ CREATE TABLE deliveries (
 );
 COMMENT ON TABLE deliveries IS 'a notification on its way by one channel; taken with FOR UPDATE SKIP LOCKED, next_attempt_time put ahead first';
 CREATE INDEX deliveries_pending ON deliveries (next_attempt_time) WHERE status = 'pending';
-CREATE INDEX deliveries_by_time ON deliveries (organisation_id, created_time DESC, id);
+CREATE INDEX deliveries_by_time ON deliveries (organisation_id, created_time, id);
 CREATE INDEX deliveries_by_channel ON deliveries (organisation_id, channel_id);
 
 SELECT permit_tenant('alert_rules', 'SELECT',
