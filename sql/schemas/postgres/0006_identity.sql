@@ -111,7 +111,7 @@ SELECT permit('users', 'optibid_identity', 'SELECT',
     'INSERT (id, email, email_verified_time, full_name, password_hash, password_changed_time, locale, timezone)',
     'UPDATE (email, email_verified_time, full_name, password_hash, password_changed_time, locale, timezone, preferences, disabled_time, erased_time, last_login_time)');
 SELECT permit('users', 'optibid_operator', 'SELECT (id, email, email_verified_time, full_name, locale, timezone, is_operator, disabled_time, erased_time, last_login_time, version, created_time, updated_time)');
-SELECT permit('users', 'optibid_system', 'SELECT', 'UPDATE');
+SELECT permit('users', 'optibid_system', 'SELECT (id, email, email_verified_time, full_name, locale, timezone, is_operator, disabled_time, erased_time, last_login_time, version, created_time, updated_time)', 'UPDATE');
 
 CREATE TABLE invitations (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
