@@ -20,14 +20,19 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     ),
     ("sinks", &["model"], &["timely", "differential-dataflow", "warp", "datafusion"]),
     ("sql", &["model", "auction"], &["timely", "differential-dataflow", "warp", "rdkafka", "redis"]),
+    ("platform", &["model"], &["timely", "differential-dataflow", "warp", "datafusion", "rdkafka", "clickhouse"]),
     ("simulator", &["model"], &["timely", "differential-dataflow", "warp", "datafusion", "redis", "clickhouse"]),
     (
         "api",
-        &["model", "sql", "auction", "clearing"],
+        &["model", "sql", "auction", "clearing", "platform"],
         &["timely", "differential-dataflow", "rdkafka", "redis", "clickhouse", "tokio-postgres"],
     ),
     ("pipeline", &["model", "operators", "sinks"], &["warp", "datafusion", "redis", "clickhouse", "tokio-postgres"]),
-    ("optibid", &["model", "clearing", "auction", "operators", "pipeline", "sinks", "sql", "api", "simulator"], &[]),
+    (
+        "optibid",
+        &["model", "clearing", "auction", "operators", "pipeline", "sinks", "sql", "platform", "api", "simulator"],
+        &[],
+    ),
 ];
 
 #[test]
