@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Transaction};
 use model::humane::Span;
-use tokio_postgres::NoTls;
+use tokio_postgres::{IsolationLevel, NoTls};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -136,6 +136,27 @@ impl Database {
 /// Begins a transaction as `actor`. Dropped without a commit it is rolled back.
 pub async fn begin<'c>(client: &'c mut Object, actor: &Actor) -> Result<Transaction<'c>, Error> {
     let transaction = client.transaction().await?;
+    set(&transaction, actor).await?;
+    Ok(transaction)
+}
+
+/// Begins a transaction that sees one moment of all tables, and changes none.
+pub async fn begin_snapshot<'c>(client: &'c mut Object, actor: &Actor) -> Result<Transaction<'c>, Error> {
+    let transaction =
+        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
+    set(&transaction, actor).await?;
+    Ok(transaction)
+}
+
+/// Goes on in another role of the database, for the rest of the transaction: for the few jobs that cross the border
+/// between what signs people in and everything else.
+pub async fn take_role(transaction: &Transaction<'_>, role: DatabaseRole) -> Result<(), Error> {
+    let statement = transaction.prepare_cached("SELECT set_config('role', $1, true)").await?;
+    transaction.execute(&statement, &[&role.as_str()]).await?;
+    Ok(())
+}
+
+async fn set(transaction: &Transaction<'_>, actor: &Actor) -> Result<(), Error> {
     let settings = transaction.prepare_cached(BEGIN).await?;
     let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let (kind, key) = match actor.kind {
@@ -159,5 +180,5 @@ pub async fn begin<'c>(client: &'c mut Object, actor: &Actor) -> Result<Transact
             ],
         )
         .await?;
-    Ok(transaction)
+    Ok(())
 }

@@ -15,6 +15,12 @@ pub enum Error {
     /// Redis.
     #[error("redis: {0}")]
     Redis(#[from] redis::RedisError),
+    /// PostgreSQL.
+    #[error("postgres: {}", postgres(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// A connection to PostgreSQL.
+    #[error("connections to postgres: {0}")]
+    Pool(#[source] deadpool_postgres::PoolError),
     /// The mail server.
     #[error("mail: {0}")]
     Smtp(#[from] lettre::transport::smtp::Error),
@@ -75,6 +81,11 @@ impl Error {
                     | redis::ErrorKind::InvalidClientConfig
                     | redis::ErrorKind::UnexpectedReturnType
             ),
+            // Connection, resources, shutting down, serialisation and deadlock; no answer at all.
+            Self::Postgres(error) => error.code().map_or(error.is_closed(), |code| {
+                ["08", "40", "53", "57"].iter().any(|class| code.code().starts_with(class))
+            }),
+            Self::Pool(_) => true,
             Self::Smtp(error) => !error.is_permanent() && !error.is_client(),
             Self::Unreachable { .. } | Self::Timeout(_) | Self::Busy | Self::Random => true,
             Self::Config(_)
@@ -85,6 +96,13 @@ impl Error {
             | Self::Sealed
             | Self::NoSigningKey => false,
         }
+    }
+}
+
+fn postgres(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!("{} [{}]", db.message(), db.code().code()),
+        None => error.to_string(),
     }
 }
 

@@ -12,8 +12,11 @@
 //! Nothing here reads a clock: who calls says what time it is, so tests need not wait. Nothing here is global: `main`
 //! makes each part from [`Config`] and hands it down. Cryptography is ring's; docs/adr/0012-identity.md says why.
 
+pub mod audit;
 pub mod config;
+pub mod database;
 mod error;
+pub mod idempotency;
 pub mod jws;
 pub mod limit;
 pub mod mail;
@@ -23,6 +26,9 @@ pub mod opaque;
 pub mod outgoing;
 pub mod password;
 pub mod permission;
+pub mod privacy;
+pub mod refusal;
+pub mod resource;
 pub mod seal;
 pub mod signature;
 pub mod token;

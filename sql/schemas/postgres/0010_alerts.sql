@@ -148,7 +148,7 @@ SELECT permit_tenant('notification_channels',
     'SELECT (id, organisation_id, name, kind, url, email, minimal_severity, enabled, version, created_time, updated_time)',
     'INSERT (id, organisation_id, name, kind, url, secret_encrypted, nonce, key_id, email, minimal_severity, enabled)',
     'UPDATE (name, url, secret_encrypted, nonce, key_id, email, minimal_severity, enabled)', 'DELETE');
-SELECT permit('notification_channels', 'optibid_system', 'SELECT');
+SELECT permit('notification_channels', 'optibid_system', 'SELECT', 'DELETE');
 SELECT permit(name, 'optibid_system', 'SELECT', 'INSERT', 'UPDATE', 'DELETE') FROM unnest('{notifications,deliveries}'::regclass[]) AS name;
 SELECT permit_tenant('deliveries', 'SELECT', 'INSERT (id, organisation_id, notification_id, channel_id)');
 -- What is for one member is that member's alone.

@@ -1,10 +1,15 @@
 -- Who may use what of 0011, what an operator may count of all tenants, and the reference data of the platform.
 
-SELECT permit_tenant(name, 'SELECT') FROM unnest('{feature_overrides,subscriptions,usage}'::regclass[]) AS name;
+-- An admin switches flags and subscribes to plans, which the API asks for.
+SELECT permit_tenant('feature_overrides', 'SELECT', 'INSERT', 'UPDATE (enabled)', 'DELETE');
+SELECT permit_tenant('subscriptions', 'SELECT', 'INSERT (organisation_id, plan)', 'UPDATE (end_time)');
+SELECT permit_tenant('usage', 'SELECT');
 SELECT permit(name, 'optibid_operator', 'SELECT', 'INSERT', 'UPDATE', 'DELETE') FROM unnest('{feature_overrides,subscriptions}'::regclass[]) AS name;
 SELECT permit('usage', 'optibid_operator', 'SELECT');
 SELECT permit('usage', 'optibid_system', 'SELECT', 'INSERT', 'UPDATE', 'DELETE');
-SELECT permit(name, 'optibid_system', 'SELECT') FROM unnest('{dashboards,widgets,feature_overrides,subscriptions}'::regclass[]) AS name;
+SELECT permit(name, 'optibid_system', 'SELECT') FROM unnest('{widgets,feature_overrides,subscriptions}'::regclass[]) AS name;
+-- A shared dashboard passes to another member when its owner is erased.
+SELECT permit('dashboards', 'optibid_system', 'SELECT', 'UPDATE (owner_id)');
 SELECT permit('idempotency_keys', 'optibid_system', 'SELECT', 'DELETE');
 
 SELECT isolate('models');
