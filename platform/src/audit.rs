@@ -69,8 +69,21 @@ impl Resource for AuditLog {
         subject_id, before, after, address, request, encode(hash, 'hex') AS hash FROM audit_log \
         WHERE organisation_id = current_organisation())";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "sequence", "recorded_time", "actor", "user_id", "api_key_id", "role", "action", "subject", "subject_id", "before",
-        "after", "address", "request", "hash",
+        "id",
+        "sequence",
+        "recorded_time",
+        "actor",
+        "user_id",
+        "api_key_id",
+        "role",
+        "action",
+        "subject",
+        "subject_id",
+        "before",
+        "after",
+        "address",
+        "request",
+        "hash",
     ];
     const SORTS: &'static [Sort] = &[Sort::new("-sequence", Kind::Count), Sort::new("sequence", Kind::Count)];
     const FILTERS: &'static [Filter] = &[

@@ -8,7 +8,9 @@
 
 use std::net::IpAddr;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Transaction};
+pub use deadpool_postgres::{Object, Transaction};
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use model::humane::Span;
 use tokio_postgres::{IsolationLevel, NoTls};
 use uuid::Uuid;
@@ -37,7 +39,7 @@ pub enum DatabaseRole {
 
 impl DatabaseRole {
     /// Its name.
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Tenant => "optibid_tenant",
             Self::Identity => "optibid_identity",

@@ -122,9 +122,8 @@ pub async fn finish(transaction: &Transaction<'_>, request: &Request<'_>, answer
         WHERE principal_id = $1 AND key = $2 AND status IS NULL";
     let statement = transaction.prepare_cached(sql).await?;
     let status = i32::from(answer.status);
-    let kept = transaction
-        .execute(&statement, &[&request.principal, &request.key, &status, &headers, &answer.body])
-        .await?;
+    let kept =
+        transaction.execute(&statement, &[&request.principal, &request.key, &status, &headers, &answer.body]).await?;
     Ok(kept > 0)
 }
 

@@ -19,6 +19,7 @@ pub use self::erase::{Erased, erase};
 pub use self::sources::{SOURCES, Source};
 use crate::audit;
 use crate::database::{self, Actor, Database, DatabaseRole};
+use crate::permission::Role;
 use crate::refusal::{Outcome, Refusal};
 use crate::resource::Instant;
 
@@ -57,6 +58,9 @@ async fn known(transaction: &Transaction<'_>, actor: &Actor, user: Uuid) -> Outc
     if actor.user != Some(user) && actor.kind != database::Kind::System {
         let own = actor.organisation.filter(|own| organisations.contains(own));
         own.ok_or_else(not_found)?;
+        if actor.member != Some(Role::Admin) {
+            return Err(Refusal::Forbidden("to be the person, or an admin".to_owned()).into());
+        }
         if organisations.len() > 1 {
             let message = "to be the person: other organisations have them as a member, too";
             return Err(Refusal::Forbidden(message.to_owned()).into());

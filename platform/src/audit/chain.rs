@@ -183,10 +183,10 @@ impl Walk {
 /// The text that is hashed, as the comment on `audit_log.hash` says.
 fn text(row: &Row, previous: &[u8]) -> Result<String, tokio_postgres::Error> {
     let text = |index: usize| row.try_get::<_, Option<String>>(index).map(|text| quoted(text.as_deref()));
-    let bare = |index: usize| row.try_get::<_, Option<String>>(index).map(|text| text.unwrap_or_else(|| "null".to_owned()));
-    let id = |index: usize| {
-        row.try_get::<_, Option<Uuid>>(index).map(|id| quoted(id.map(|id| id.to_string()).as_deref()))
-    };
+    let bare =
+        |index: usize| row.try_get::<_, Option<String>>(index).map(|text| text.unwrap_or_else(|| "null".to_owned()));
+    let id =
+        |index: usize| row.try_get::<_, Option<Uuid>>(index).map(|id| quoted(id.map(|id| id.to_string()).as_deref()));
     let at: DateTime<Utc> = row.try_get(3)?;
     let sequence: i64 = row.try_get(1)?;
     let lines = [

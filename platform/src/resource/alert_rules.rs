@@ -104,7 +104,7 @@ pub struct NewAlertRule {
     #[schema(schema_with = super::schema::severity)]
     pub severity: Severity,
     /// Whether it looks.
-    #[serde(default = "yes")]
+    #[serde(default = "super::yes")]
     pub enabled: bool,
 }
 
@@ -112,17 +112,27 @@ fn thirty() -> u32 {
     30
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl Resource for AlertRules {
     const WHAT: &'static str = "alert rule";
     const TABLE: &'static str = "alert_rules";
     const FROM: &'static str = "(SELECT *, published_version = version AS published FROM alert_rules)";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "rule", "name", "description", "kind", "zone", "location", "market", "threshold_milli", "window_bars", "severity",
-        "enabled", "published", "version", "created_time", "updated_time",
+        "id",
+        "rule",
+        "name",
+        "description",
+        "kind",
+        "zone",
+        "location",
+        "market",
+        "threshold_milli",
+        "window_bars",
+        "severity",
+        "enabled",
+        "published",
+        "version",
+        "created_time",
+        "updated_time",
     ];
     const VISIBLE: &'static str = "t.removed_time IS NULL";
     const SORTS: &'static [Sort] = &[Sort::NAME, Sort::new("-name", Kind::Text), Sort::NEWEST, Sort::OLDEST];
@@ -140,7 +150,16 @@ impl Resource for AlertRules {
 
 impl Editable for AlertRules {
     const WRITABLE: &'static [&'static str] = &[
-        "name", "description", "kind", "zone", "location", "market", "threshold_milli", "window_bars", "severity", "enabled",
+        "name",
+        "description",
+        "kind",
+        "zone",
+        "location",
+        "market",
+        "threshold_milli",
+        "window_bars",
+        "severity",
+        "enabled",
     ];
     const REMOVAL: Option<&'static str> = Some("removed_time = now()");
     const QUOTA: Option<Metric> = Some(Metric::AlertRules);

@@ -75,10 +75,27 @@ impl Resource for Alerts {
     const WHAT: &'static str = "alert";
     const TABLE: &'static str = "alerts";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "rule_id", "anomaly", "zone", "location", "market", "kind", "severity", "start_time", "value", "threshold",
-        "withdrawn_time", "acknowledged_by", "acknowledged_time", "note", "version", "created_time", "updated_time",
+        "id",
+        "rule_id",
+        "anomaly",
+        "zone",
+        "location",
+        "market",
+        "kind",
+        "severity",
+        "start_time",
+        "value",
+        "threshold",
+        "withdrawn_time",
+        "acknowledged_by",
+        "acknowledged_time",
+        "note",
+        "version",
+        "created_time",
+        "updated_time",
     ];
-    const SORTS: &'static [Sort] = &[Sort::new("-start_time", Kind::Time), Sort::new("start_time", Kind::Time), Sort::NEWEST];
+    const SORTS: &'static [Sort] =
+        &[Sort::new("-start_time", Kind::Time), Sort::new("start_time", Kind::Time), Sort::NEWEST];
     const FILTERS: &'static [Filter] = &[
         Filter::new("acknowledged", "(t.acknowledged_time IS NOT NULL) = ?", Kind::Flag),
         Filter::new("withdrawn", "(t.withdrawn_time IS NOT NULL) = ?", Kind::Flag),

@@ -74,14 +74,22 @@ impl Resource for ApiKeys {
         (expires_time IS NULL OR expires_time > now()) AS active, expires_time, last_used_time, revoked_time, version, \
         created_time, updated_time FROM api_keys)";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "user_id", "name", "prefix", "scopes", "active", "expires_time", "last_used_time", "revoked_time", "version",
-        "created_time", "updated_time",
+        "id",
+        "user_id",
+        "name",
+        "prefix",
+        "scopes",
+        "active",
+        "expires_time",
+        "last_used_time",
+        "revoked_time",
+        "version",
+        "created_time",
+        "updated_time",
     ];
     const SORTS: &'static [Sort] = &[Sort::NEWEST, Sort::OLDEST, Sort::NAME];
-    const FILTERS: &'static [Filter] = &[
-        Filter::new("active", "t.active = ?", Kind::Flag),
-        Filter::new("user_id", "t.user_id = ?", Kind::Id),
-    ];
+    const FILTERS: &'static [Filter] =
+        &[Filter::new("active", "t.active = ?", Kind::Flag), Filter::new("user_id", "t.user_id = ?", Kind::Id)];
     const SEARCH: &'static [&'static str] = &["name", "prefix"];
     const READ: Needs = Needs::Permission(Permission::ApiKeysRead);
     type Id = Uuid;
@@ -102,7 +110,8 @@ impl Editable for ApiKeys {
             fields.add([Problem::new("too_long", "names permissions more than once").of("scopes")]);
         }
         let names = new.scopes.iter().map(String::as_str);
-        if let Some(scope) = fields.take("scopes", Permissions::scope(names, Permission::ALL.iter().copied().collect())) {
+        if let Some(scope) = fields.take("scopes", Permissions::scope(names, Permission::ALL.iter().copied().collect()))
+        {
             new.scopes = scope.iter().map(|permission| permission.as_str().to_owned()).collect();
         }
     }

@@ -152,9 +152,8 @@ impl Resource for Assets {
     const WHAT: &'static str = "asset";
     const TABLE: &'static str = "assets";
     const COLUMNS: &'static [&'static str] = COLUMNS;
-    const SORTS: &'static [Sort] = &[
-        Sort::NAME, Sort::new("-name", Kind::Text), Sort::new("code", Kind::Text), Sort::NEWEST, Sort::OLDEST,
-    ];
+    const SORTS: &'static [Sort] =
+        &[Sort::NAME, Sort::new("-name", Kind::Text), Sort::new("code", Kind::Text), Sort::NEWEST, Sort::OLDEST];
     const FILTERS: &'static [Filter] = &[
         Filter::new("site_id", "t.site_id = ?", Kind::Id),
         Filter::new("kind", "t.kind = ?", Kind::Word(&["solar", "wind", "thermal", "storage"])),
@@ -174,8 +173,12 @@ impl Editable for Assets {
     const EXISTS: &'static str = "asset_exists";
     const IN_USE: &'static str = "asset_in_use";
     const CONSTRAINTS: &'static [(&'static str, &'static str)] = &[
-        ("assets_storage_data", "kind"), ("assets_thermal_data", "kind"), ("assets_solar_data", "kind"),
-        ("assets_wind_data", "kind"), ("assets_storage_bounds", "soc_max_percent"), ("assets_thermal_bounds", "min_load_mw"),
+        ("assets_storage_data", "kind"),
+        ("assets_thermal_data", "kind"),
+        ("assets_solar_data", "kind"),
+        ("assets_wind_data", "kind"),
+        ("assets_storage_bounds", "soc_max_percent"),
+        ("assets_thermal_bounds", "min_load_mw"),
     ];
     const WRITE: Needs = Needs::Permission(Permission::AssetsWrite);
     type New = NewAsset;

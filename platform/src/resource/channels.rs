@@ -72,7 +72,7 @@ pub struct NewChannel {
     #[schema(max_length = 2000)]
     pub url: Option<String>,
     /// What calls of a webhook are signed with, 16 to 200 characters; made, and shown once, when absent.
-    #[serde(default, skip_serializing)]
+    #[serde(default)]
     #[schema(write_only, min_length = 16, max_length = 200)]
     pub secret: Option<String>,
     /// Address of mails.
@@ -84,16 +84,12 @@ pub struct NewChannel {
     #[schema(schema_with = super::schema::severity)]
     pub minimal_severity: Severity,
     /// Whether anything goes here.
-    #[serde(default = "yes")]
+    #[serde(default = "super::yes")]
     pub enabled: bool,
 }
 
 fn info() -> Severity {
     Severity::Info
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// What channels need beside the database.
@@ -112,7 +108,16 @@ impl Resource for Channels {
     const WHAT: &'static str = "channel";
     const TABLE: &'static str = "notification_channels";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "name", "kind", "url", "email", "minimal_severity", "enabled", "version", "created_time", "updated_time",
+        "id",
+        "name",
+        "kind",
+        "url",
+        "email",
+        "minimal_severity",
+        "enabled",
+        "version",
+        "created_time",
+        "updated_time",
     ];
     const SORTS: &'static [Sort] = &[Sort::NAME, Sort::NEWEST, Sort::OLDEST];
     const FILTERS: &'static [Filter] = &[
@@ -176,8 +181,8 @@ impl Vault<'_> {
         ]))
     }
 
-    fn address(self, url: Option<&Value>) -> Outcome<()> {
-        let Some(url) = url.and_then(Value::as_str) else { return Ok(()) };
+    fn address(self, url: Option<&str>) -> Outcome<()> {
+        let Some(url) = url else { return Ok(()) };
         let reason = match self.rules.parse(url) {
             Ok(_) => return Ok(()),
             Err(Error::Forbidden { reason, .. }) => reason.to_owned(),
@@ -197,7 +202,7 @@ pub async fn create(
     let mut given = Map::from_iter([("id".to_owned(), json!(id))]);
     let mut made = None;
     if new.kind == ChannelKind::Webhook {
-        vault.address(new.url.as_ref().map(|url| json!(url)).as_ref())?;
+        vault.address(new.url.as_deref())?;
         let secret = match new.secret.clone() {
             Some(secret) => secret,
             None => made.insert(opaque::random_text::<32>()?).clone(),
@@ -215,15 +220,15 @@ pub async fn patch(
     patch: &Value,
     expected_version: Option<i64>,
 ) -> Outcome<Channel> {
-    vault.address(patch.get("url"))?;
+    vault.address(patch.get("url").and_then(Value::as_str))?;
     let mut patch = patch.clone();
     let new_secret = patch.as_object_mut().and_then(|patch| patch.remove("secret"));
     let channel = engine::patch::<Channels>(transaction, ALL, id, &patch, expected_version).await?;
     let Some(new_secret) = new_secret else { return Ok(channel) };
-    let mut fields = Fields::default();
     let Value::String(new_secret) = new_secret else {
         return Err(vec![body::string().of("secret")].into());
     };
+    let mut fields = Fields::default();
     secret(&mut fields, channel.kind, Some(&new_secret));
     fields.finish()?;
     let columns = vault.columns(*id, &new_secret)?;

@@ -83,7 +83,8 @@ pub async fn grant(transaction: &Transaction<'_>, new: NewConsent) -> Outcome<Co
 
 /// Takes one back.
 pub async fn withdraw(transaction: &Transaction<'_>, id: &Uuid) -> Outcome<Consent> {
-    let sql = "UPDATE consents SET withdrawn_time = greatest(now(), granted_time) WHERE id = $1 AND withdrawn_time IS NULL";
+    let sql =
+        "UPDATE consents SET withdrawn_time = greatest(now(), granted_time) WHERE id = $1 AND withdrawn_time IS NULL";
     let statement = transaction.prepare_cached(sql).await?;
     transaction.execute(&statement, &[id]).await?;
     engine::get::<Consents>(transaction, ALL, id).await

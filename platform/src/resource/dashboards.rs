@@ -59,10 +59,8 @@ impl Resource for Dashboards {
     const COLUMNS: &'static [&'static str] =
         &["id", "owner_id", "name", "shared", "settings", "version", "created_time", "updated_time"];
     const SORTS: &'static [Sort] = &[Sort::NAME, Sort::NEWEST, Sort::OLDEST];
-    const FILTERS: &'static [Filter] = &[
-        Filter::new("shared", "t.shared = ?", Kind::Flag),
-        Filter::new("owner_id", "t.owner_id = ?", Kind::Id),
-    ];
+    const FILTERS: &'static [Filter] =
+        &[Filter::new("shared", "t.shared = ?", Kind::Flag), Filter::new("owner_id", "t.owner_id = ?", Kind::Id)];
     const SEARCH: &'static [&'static str] = &["name"];
     const READ: Needs = Needs::Permission(Permission::DashboardsRead);
     type Id = Uuid;

@@ -1,13 +1,12 @@
-//! List, get, create, patch, delete: of any resource, in a transaction that was begun as an actor.
+//! Get, create, patch, delete: of any resource, in a transaction that was begun as an actor.
 
-use serde_json::{Map, Value, json};
+use deadpool_postgres::Transaction;
+use serde_json::{Map, Value};
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
-use deadpool_postgres::Transaction;
-
+use super::merge::merge;
 use super::problem::{During, refused};
-use super::query::{Page, Query};
 use super::{Editable, Resource, body, check, quotas};
 use crate::refusal::{Failure, Outcome, Refusal};
 use crate::validate::{Fields, Problem};
@@ -18,65 +17,9 @@ pub type Scope<'a> = &'a [(&'static str, Uuid)];
 /// Every row that the actor may see.
 pub const ALL: Scope<'static> = &[];
 
-type Sql<'a> = &'a (dyn ToSql + Sync);
+pub(super) type Sql<'a> = &'a (dyn ToSql + Sync);
 
-/// A page of rows. `parameters` are those of a request: `limit`, `sort`, `cursor`, `q` and the resource's filters.
-pub async fn list<R: Resource>(
-    transaction: &Transaction<'_>,
-    scope: Scope<'_>,
-    parameters: &[(String, String)],
-) -> Outcome<Page<R::View>> {
-    let query = Query::read::<R>(parameters)?;
-    let id = match &query.after {
-        Some((_, id)) => <R::Id as super::Key>::parse(id),
-        None => None,
-    };
-    let mut values: Vec<Sql<'_>> = Vec::new();
-    let mut conditions = vec![R::VISIBLE.to_owned()];
-    for (column, value) in scope {
-        values.push(value);
-        conditions.push(format!("t.{column} = ${}", values.len()));
-    }
-    for (filter, value) in &query.filters {
-        values.push(value.sql());
-        conditions.push(format!("({})", filter.sql.replace('?', &format!("${}", values.len()))));
-    }
-    if let Some(pattern) = &query.search {
-        values.push(pattern);
-        let each: Vec<String> = R::SEARCH.iter().map(|c| format!("t.{c} ILIKE ${}", values.len())).collect();
-        conditions.push(format!("({})", each.join(" OR ")));
-    }
-    let (column, key) = (query.sort.column(), R::KEY);
-    let (way, beyond) = if query.sort.is_down() { ("DESC", "<") } else { ("ASC", ">") };
-    if let (Some((value, _)), Some(id)) = (&query.after, &id) {
-        values.push(value.sql());
-        values.push(id);
-        let n = values.len();
-        conditions.push(format!("(t.{column}, t.{key}) {beyond} (${}, ${n})", n - 1));
-    }
-    // One more than asked for: then there are rows after these.
-    let more = query.limit + 1;
-    values.push(&more);
-    let sql = format!(
-        "SELECT to_jsonb(t), t.{column}, t.{key}::text FROM (SELECT {} FROM {} AS t WHERE {} \
-         ORDER BY t.{column} {way}, t.{key} {way} LIMIT ${}) AS t ORDER BY t.{column} {way}, t.{key} {way}",
-        shown::<R>(),
-        R::FROM,
-        conditions.join(" AND "),
-        values.len()
-    );
-    let statement = transaction.prepare_cached(&sql).await?;
-    let rows = transaction.query(&statement, &values).await?;
-    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-    let next_cursor = match rows.get(limit.wrapping_sub(1)) {
-        Some(last) if rows.len() > limit => Some(query.cursor_after(last, 1)?),
-        _ => None,
-    };
-    let items = rows.iter().take(limit).map(|row| Ok(row.try_get::<_, Json<R::View>>(0)?.0));
-    Ok(Page { items: items.collect::<Result<_, tokio_postgres::Error>>()?, next_cursor })
-}
-
-fn shown<R: Resource>() -> String {
+pub(super) fn shown<R: Resource>() -> String {
     R::COLUMNS.iter().map(|column| format!("t.{column}")).collect::<Vec<_>>().join(", ")
 }
 
@@ -130,8 +73,7 @@ where
     row.extend(given);
     let columns: Vec<&str> = row.keys().map(String::as_str).collect();
     let read: Vec<String> = columns.iter().map(|column| format!("r.{column}")).collect();
-    let (column, value) =
-        if R::OF_ORGANISATION { ("organisation_id, ", "current_organisation(), ") } else { ("", "") };
+    let (column, value) = if R::OF_ORGANISATION { ("organisation_id, ", "current_organisation(), ") } else { ("", "") };
     let sql = format!(
         "INSERT INTO {0} ({column}{1}) SELECT {value}{2} FROM jsonb_populate_record(NULL::{0}, $1) AS r RETURNING {3}",
         R::TABLE,
@@ -156,7 +98,9 @@ pub(super) async fn me(transaction: &Transaction<'_>) -> Outcome<Uuid> {
 fn checked<R: Editable>(mut new: R::New) -> Outcome<Map<String, Value>> {
     let mut fields = Fields::default();
     R::check(&mut new, &mut fields);
+    fields.finish()?;
     let row = serde_json::to_value(new).unwrap_or_default();
+    let mut fields = Fields::default();
     check::nul(&mut fields, &row, "");
     fields.finish()?;
     let Value::Object(mut row) = row else { return Ok(Map::new()) };
@@ -213,9 +157,9 @@ pub async fn patch<R: Editable>(
     let mut row = Value::Object(before.clone());
     let mut fields = Fields::default();
     let changeable = || R::WRITABLE.iter().copied().filter(|column| !R::FIXED.contains(column));
-    fields.add(wish.keys().filter(|name| !R::WRITABLE.contains(&name.as_str())).map(|name| {
-        body::unknown(name, changeable())
-    }));
+    fields.add(
+        wish.keys().filter(|name| !R::WRITABLE.contains(&name.as_str())).map(|name| body::unknown(name, changeable())),
+    );
     fields.finish()?;
     merge(&mut row, patch);
     let row = checked::<R>(body::read(&row)?)?;
@@ -243,24 +187,6 @@ async fn set<R: Editable>(transaction: &Transaction<'_>, id: &R::Id, row: &Map<S
     Ok(())
 }
 
-/// RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let Value::Object(target) = target else { return };
-    for (name, value) in patch {
-        match value {
-            Value::Null => drop(target.remove(name)),
-            value => merge(target.entry(name).or_insert(Value::Null), value),
-        }
-    }
-}
-
 /// Removes a row.
 pub async fn delete<R: Editable>(
     transaction: &Transaction<'_>,
@@ -280,31 +206,5 @@ pub async fn delete<R: Editable>(
     match gone.map_err(|error| refused::<R>(error, During::Delete))? {
         0 => Err(not_found::<R>(id)),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patches_merge_as_the_rfc_says() {
-        // Appendix A of RFC 7396.
-        for (mut target, patch, result) in [
-            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
-            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
-            (json!({"a":"b"}), json!({"a":null}), json!({})),
-            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
-            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
-            (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
-            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
-            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
-            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1,2]), json!({"a":"b","c":null}), json!({"a":"b"})),
-            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
-        ] {
-            merge(&mut target, &patch);
-            assert_eq!(target, result);
-        }
     }
 }

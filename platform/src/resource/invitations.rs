@@ -129,7 +129,8 @@ pub async fn create(transaction: &Transaction<'_>, mut new: NewInvitation) -> Ou
         return Err(Refusal::Conflict { code: "member_exists", fields: vec!["email"], message }.into());
     }
     // One that came too late makes room.
-    let sql = format!("UPDATE invitations SET revoked_time = now() WHERE email = $1 AND {OPEN} AND expires_time <= now()");
+    let sql =
+        format!("UPDATE invitations SET revoked_time = now() WHERE email = $1 AND {OPEN} AND expires_time <= now()");
     let expired = transaction.prepare_cached(&sql).await?;
     transaction.execute(&expired, &[&new.email]).await?;
     let token = Token::new(opaque::Kind::Invitation)?;

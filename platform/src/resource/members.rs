@@ -64,7 +64,16 @@ impl Resource for Members {
         m.role, u.last_login_time, u.disabled_time, m.version, m.created_time, m.updated_time \
         FROM memberships AS m JOIN users AS u ON u.id = m.user_id)";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "user_id", "email", "name", "role", "last_login_time", "disabled_time", "version", "created_time", "updated_time",
+        "id",
+        "user_id",
+        "email",
+        "name",
+        "role",
+        "last_login_time",
+        "disabled_time",
+        "version",
+        "created_time",
+        "updated_time",
     ];
     const SORTS: &'static [Sort] = &[Sort::NAME, Sort::NEWEST, Sort::OLDEST];
     const FILTERS: &'static [Filter] = &[

@@ -13,10 +13,15 @@
 mod body;
 mod check;
 mod engine;
+mod filter;
 mod instant;
+mod list;
+mod merge;
 mod problem;
 mod query;
 pub mod schema;
+#[cfg(test)]
+mod shapes;
 
 pub mod alert_rules;
 pub mod alerts;
@@ -45,9 +50,11 @@ use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 pub use self::body::read;
-pub use self::engine::{ALL, Scope, create, delete, get, list, patch};
+pub use self::engine::{ALL, Scope, create, delete, get, patch};
+pub use self::filter::{Filter, Key, Kind, Sort};
 pub use self::instant::Instant;
-pub use self::query::{DEFAULT_LIMIT, Filter, Key, Kind, MAX_LIMIT, Page, Sort};
+pub use self::list::list;
+pub use self::query::{DEFAULT_LIMIT, MAX_LIMIT, Page};
 use crate::permission::Permission;
 use crate::validate::Fields;
 
@@ -60,8 +67,6 @@ pub enum Needs {
     Operator,
     /// To be somebody: it is the caller's own.
     Login,
-    /// Nobody may.
-    Nobody,
 }
 
 /// A table that is read.
@@ -114,8 +119,14 @@ pub trait Editable: Resource {
     const CONSTRAINTS: &'static [(&'static str, &'static str)] = &[];
     /// Who may write it.
     const WRITE: Needs;
-    /// A row as it is made; with the same fields it is changed.
+    /// A row as it is made; with the same fields it is changed. Fields that are no column of [`Self::WRITABLE`] are for
+    /// whoever makes it, and never stored by the engine.
     type New: DeserializeOwned + Serialize + ToSchema + Send;
     /// What the types do not say; also brings text to its normal form.
     fn check(new: &mut Self::New, fields: &mut Fields);
+}
+
+/// For fields that are on when nobody says.
+fn yes() -> bool {
+    true
 }

@@ -110,8 +110,19 @@ impl Resource for Models {
     const WHAT: &'static str = "model";
     const TABLE: &'static str = "models";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "organisation_id", "name", "model_version", "kind", "stage", "parameters", "metrics", "artifact_uri", "trained_time",
-        "version", "created_time", "updated_time",
+        "id",
+        "organisation_id",
+        "name",
+        "model_version",
+        "kind",
+        "stage",
+        "parameters",
+        "metrics",
+        "artifact_uri",
+        "trained_time",
+        "version",
+        "created_time",
+        "updated_time",
     ];
     const SORTS: &'static [Sort] = &[Sort::NAME, Sort::NEWEST, Sort::OLDEST];
     const FILTERS: &'static [Filter] = &[

@@ -44,9 +44,8 @@ pub struct Notification {
 impl Resource for Notifications {
     const WHAT: &'static str = "notification";
     const TABLE: &'static str = "notifications";
-    const COLUMNS: &'static [&'static str] = &[
-        "id", "user_id", "alert_id", "kind", "severity", "title", "body", "detail", "read_time", "created_time",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "user_id", "alert_id", "kind", "severity", "title", "body", "detail", "read_time", "created_time"];
     const SORTS: &'static [Sort] = &[Sort::NEWEST, Sort::OLDEST];
     const FILTERS: &'static [Filter] = &[
         Filter::new("read", "(t.read_time IS NOT NULL) = ?", Kind::Flag),
@@ -73,6 +72,7 @@ pub async fn mark(transaction: &Transaction<'_>, id: &Uuid, read: bool) -> Outco
 
 /// Says that all were read; how many were not before.
 pub async fn mark_all(transaction: &Transaction<'_>) -> Outcome<u64> {
-    let statement = transaction.prepare_cached("UPDATE notifications SET read_time = now() WHERE read_time IS NULL").await?;
+    let statement =
+        transaction.prepare_cached("UPDATE notifications SET read_time = now() WHERE read_time IS NULL").await?;
     Ok(transaction.execute(&statement, &[]).await?)
 }

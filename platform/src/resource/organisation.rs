@@ -72,8 +72,17 @@ impl Resource for Organisations {
     const WHAT: &'static str = "organisation";
     const TABLE: &'static str = "organisations";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "code", "name", "country", "timezone", "settings", "suspended_time", "suspended_reason", "version",
-        "created_time", "updated_time",
+        "id",
+        "code",
+        "name",
+        "country",
+        "timezone",
+        "settings",
+        "suspended_time",
+        "suspended_reason",
+        "version",
+        "created_time",
+        "updated_time",
     ];
     const SORTS: &'static [Sort] = &[Sort::NAME, Sort::NEWEST];
     const SEARCH: &'static [&'static str] = &["name", "code"];

@@ -103,7 +103,8 @@ impl Editable for RetentionPolicies {
 impl Resource for RetentionRuns {
     const WHAT: &'static str = "retention run";
     const TABLE: &'static str = "retention_runs";
-    const COLUMNS: &'static [&'static str] = &["id", "data_class", "before_time", "removed", "started_time", "ended_time"];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "data_class", "before_time", "removed", "started_time", "ended_time"];
     const SORTS: &'static [Sort] = &[Sort::new("-ended_time", Kind::Time)];
     const FILTERS: &'static [super::Filter] = &[super::Filter::new("data_class", "t.data_class = ?", Kind::Text)];
     const READ: Needs = Needs::Operator;

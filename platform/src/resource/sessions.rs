@@ -50,8 +50,17 @@ impl Resource for Sessions {
     const TABLE: &'static str = "sessions";
     const FROM: &'static str = "(SELECT *, revoked_time IS NULL AND expires_time > now() AS active FROM sessions)";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "organisation_id", "device", "address", "second_factor", "active", "last_seen_time", "expires_time", "revoked_time",
-        "revoked_reason", "created_time",
+        "id",
+        "organisation_id",
+        "device",
+        "address",
+        "second_factor",
+        "active",
+        "last_seen_time",
+        "expires_time",
+        "revoked_time",
+        "revoked_reason",
+        "created_time",
     ];
     const SORTS: &'static [Sort] = &[Sort::new("-last_seen_time", Kind::Time), Sort::NEWEST, Sort::OLDEST];
     const FILTERS: &'static [Filter] = &[Filter::new("active", "t.active = ?", Kind::Flag)];

@@ -92,14 +92,23 @@ impl Resource for Sites {
     const WHAT: &'static str = "site";
     const TABLE: &'static str = "sites";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "name", "description", "address", "country", "latitude", "longitude", "timezone", "zone", "location",
-        "version", "created_time", "updated_time",
+        "id",
+        "name",
+        "description",
+        "address",
+        "country",
+        "latitude",
+        "longitude",
+        "timezone",
+        "zone",
+        "location",
+        "version",
+        "created_time",
+        "updated_time",
     ];
     const SORTS: &'static [Sort] = &[Sort::NAME, Sort::new("-name", Kind::Text), Sort::NEWEST, Sort::OLDEST];
-    const FILTERS: &'static [Filter] = &[
-        Filter::new("zone", "t.zone = ?", Kind::Text),
-        Filter::new("country", "t.country = ?", Kind::Text),
-    ];
+    const FILTERS: &'static [Filter] =
+        &[Filter::new("zone", "t.zone = ?", Kind::Text), Filter::new("country", "t.country = ?", Kind::Text)];
     const SEARCH: &'static [&'static str] = &["name", "description", "address"];
     const READ: Needs = Needs::Permission(Permission::SitesRead);
     type Id = Uuid;
@@ -107,9 +116,8 @@ impl Resource for Sites {
 }
 
 impl Editable for Sites {
-    const WRITABLE: &'static [&'static str] = &[
-        "name", "description", "address", "country", "latitude", "longitude", "timezone", "zone", "location",
-    ];
+    const WRITABLE: &'static [&'static str] =
+        &["name", "description", "address", "country", "latitude", "longitude", "timezone", "zone", "location"];
     const QUOTA: Option<Metric> = Some(Metric::Sites);
     const EXISTS: &'static str = "site_exists";
     const IN_USE: &'static str = "site_in_use";

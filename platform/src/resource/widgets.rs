@@ -83,8 +83,18 @@ impl Resource for Widgets {
     const WHAT: &'static str = "widget";
     const TABLE: &'static str = "widgets";
     const COLUMNS: &'static [&'static str] = &[
-        "id", "dashboard_id", "kind", "title", "grid_x", "grid_y", "grid_width", "grid_height", "settings", "version",
-        "created_time", "updated_time",
+        "id",
+        "dashboard_id",
+        "kind",
+        "title",
+        "grid_x",
+        "grid_y",
+        "grid_width",
+        "grid_height",
+        "settings",
+        "version",
+        "created_time",
+        "updated_time",
     ];
     const SORTS: &'static [Sort] = &[Sort::OLDEST, Sort::NEWEST, Sort::new("title", Kind::Text)];
     const FILTERS: &'static [Filter] = &[Filter::new("kind", "t.kind = ?", Kind::Text)];
@@ -123,7 +133,7 @@ pub async fn list(
     parameters: &[(String, String)],
 ) -> Outcome<Page<Widget>> {
     engine::get::<Dashboards>(transaction, ALL, &dashboard).await?;
-    engine::list::<Widgets>(transaction, &[("dashboard_id", dashboard)], parameters).await
+    super::list::list::<Widgets>(transaction, &[("dashboard_id", dashboard)], parameters).await
 }
 
 /// A new widget on a dashboard.

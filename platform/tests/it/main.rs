@@ -2,5 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end where it finds what should not be")]
 
+mod audit;
+mod belongings;
+mod billing;
+mod boards;
+mod idempotency;
+mod isolation;
 mod limit;
+mod lists;
+mod people;
+mod permissions;
+mod privacy;
+mod rules;
 mod server;
+mod sites;
+mod world;

@@ -63,7 +63,12 @@ const KINDS: [Needs; 4] = [
         "thermal",
         &["fuel", "min_load_mw", "ramp_mw_per_min"],
         &[
-            "start_cost_cold", "start_cost_warm", "start_cost_hot", "variable_cost_per_mwh", "min_up_min", "min_down_min",
+            "start_cost_cold",
+            "start_cost_warm",
+            "start_cost_hot",
+            "variable_cost_per_mwh",
+            "min_up_min",
+            "min_down_min",
             "currency",
         ],
     ),
