@@ -57,6 +57,9 @@ pub enum Error {
     /// As much is going on as may: memory for password hashes is bounded.
     #[error("too many passwords are being checked at once")]
     Busy,
+    /// As much waits as may: queues are bounded.
+    #[error("{0} are as many as may wait")]
+    Full(&'static str),
     /// A stored hash is no hash of ours.
     #[error("stored password hash: {0}")]
     Hash(String),
@@ -87,7 +90,7 @@ impl Error {
             }),
             Self::Pool(_) => true,
             Self::Smtp(error) => !error.is_permanent() && !error.is_client(),
-            Self::Unreachable { .. } | Self::Timeout(_) | Self::Busy | Self::Random => true,
+            Self::Unreachable { .. } | Self::Timeout(_) | Self::Busy | Self::Full(_) | Self::Random => true,
             Self::Config(_)
             | Self::Message(_)
             | Self::Forbidden { .. }
