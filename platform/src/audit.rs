@@ -17,7 +17,7 @@ use crate::permission::Permission;
 use crate::refusal::Outcome;
 use crate::resource::{Filter, Instant, Kind, Needs, Resource, Sort};
 
-/// The audit log of an organisation, as a resource.
+/// The audit log of an organisation, as a resource; an operator, who acts for none, reads the platform's.
 #[derive(Debug)]
 pub struct AuditLog;
 
@@ -67,7 +67,7 @@ impl Resource for AuditLog {
     const TABLE: &'static str = "audit_log";
     const FROM: &'static str = "(SELECT id, sequence, recorded_time, actor, user_id, api_key_id, role, action, subject, \
         subject_id, before, after, address, request, encode(hash, 'hex') AS hash FROM audit_log \
-        WHERE organisation_id = current_organisation())";
+        WHERE organisation_id = current_organisation() OR (organisation_id IS NULL AND current_organisation() IS NULL))";
     const COLUMNS: &'static [&'static str] = &[
         "id",
         "sequence",

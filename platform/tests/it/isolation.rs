@@ -1,5 +1,7 @@
 //! Two tenants: whatever one asks, what is the other's is not there, and no text says that it is.
 
+mod borders;
+
 use platform::audit::AuditLog;
 use platform::database::Actor;
 use platform::outgoing::Rules;
