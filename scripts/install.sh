@@ -5,7 +5,7 @@
 #   scripts/install.sh              what the build needs (C and C++ tools, headers)
 #   scripts/install.sh page         also Node.js 20 or newer, for the page in api/web
 #   scripts/install.sh manifests    also kustomize, the schemas of Kubernetes and a linter, for k8s/ and the Dockerfile
-#   scripts/install.sh test         also PostgreSQL 15 with PostGIS, Redis, Apache Kafka, the ClickHouse engine, and both of these
+#   scripts/install.sh test         also PostgreSQL 15 with PostGIS, Redis, Apache Kafka, the ClickHouse engine, an OpenID provider, and both of these
 #   scripts/install.sh kafka        also Apache Kafka (and Java), for the durable demo
 #   scripts/install.sh browser      also Chromium, to look at the page without a screen
 #
@@ -20,6 +20,7 @@ NODE_WHEEL=22     # Node.js from PyPI, where Debian's is too old
 NODE_LEAST=20
 KUBERNETES_VALIDATE=1.37.0   # the schemas of Kubernetes up to that version
 HADOLINT=2.15.1              # the linter of Dockerfiles
+OIDC_PROVIDER=0.3.4          # an OpenID provider that somebody else wrote
 
 say() { printf 'install: %s\n' "$*"; }
 fail() { printf 'install: %s\n' "$*" >&2; exit 1; }
@@ -146,6 +147,11 @@ clickhouse() {
   say "ClickHouse engine: there"
 }
 
+issuer() {
+  pip_venv issuer "oidc-provider-mock==$OIDC_PROVIDER"
+  say "OpenID provider: there"
+}
+
 node_is_new() { [ "$("$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge $NODE_LEAST ]; }
 
 page() {
@@ -211,7 +217,7 @@ for part in "$@"; do
     page) page ;;
     manifests) manifests ;;
     kafka) kafka ;;
-    test) page; manifests; postgres; redis; kafka; clickhouse ;;
+    test) page; manifests; postgres; redis; kafka; clickhouse; issuer ;;
     browser) browser ;;
   esac
 done

@@ -16,7 +16,7 @@ use model::humane::Span;
 use ring::hmac;
 
 use crate::database::{Database, begin};
-use crate::identity::{Ended, Errands, Now, Origin, Signing, Standing};
+use crate::identity::{ApiKeys, Codes, Ended, Errand, Errands, Now, Origin, Signing, Standing};
 use crate::jws::JwkSet;
 use crate::limit::{self, Key, Limiter, Rate, Verdict};
 use crate::mail::{Letter, Mailer};
@@ -55,7 +55,8 @@ pub(crate) struct Parts {
     pub(crate) recovery_pepper: hmac::Key,
     pub(crate) signing: Signing,
     pub(crate) standing: Standing,
-    pub(crate) api_keys: crate::identity::ApiKeys,
+    pub(crate) api_keys: ApiKeys,
+    pub(crate) codes: Codes,
     pub(crate) providers: BTreeMap<String, Provider>,
     pub(crate) client: Client,
     pub(crate) mailer: Mailer,
@@ -93,7 +94,8 @@ impl Platform {
             recovery_pepper: keys.pepper("recovery"),
             signing: Signing::new(config, keys.sealer("signing")),
             standing: Standing::new(config)?,
-            api_keys: crate::identity::ApiKeys::default(),
+            api_keys: ApiKeys::default(),
+            codes: Codes::default(),
             providers: config.oauth.iter().map(provider).collect(),
             mailer: Mailer::new(&config.mail)?,
             errands: Errands::default(),
@@ -130,7 +132,7 @@ impl Platform {
 
     /// Sends a letter soon; fails when too many wait already.
     pub fn post(&self, letter: Letter) -> Result<(), Error> {
-        self.0.errands.add(crate::identity::Errand::Letter(letter))
+        self.0.errands.add(Errand::Letter(letter))
     }
 
     /// An address of ours, as it stands in letters. What follows `#` reaches no server and no log on the way.
@@ -182,12 +184,8 @@ impl Platform {
             }
         };
         tokio::select! {
-            () = shutdown => {}
             () = work => {}
-            () = self.run_errands() => {}
-        }
-        if tokio::time::timeout(PATIENCE.0, self.finish_errands()).await.is_err() {
-            tracing::warn!("letters were not sent before the end");
+            () = self.run_errands(shutdown, PATIENCE.0) => {}
         }
     }
 

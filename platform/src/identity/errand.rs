@@ -68,26 +68,37 @@ impl Errands {
 }
 
 impl Platform {
-    /// Runs what comes, for ever.
-    pub(crate) async fn run_errands(&self) {
+    /// Runs what comes until `stop`, then for so long what is left.
+    pub(crate) async fn run_errands(&self, stop: impl Future<Output = ()> + Send, patience: Duration) {
         let mut receiver = self.0.errands.receiver.lock().await;
         let mut running = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        let begin = |running: &mut JoinSet<()>, errand| {
+            let platform = self.clone();
+            running.spawn(async move { platform.run(errand).await });
+        };
         loop {
             tokio::select! {
-                Some(errand) = receiver.recv(), if running.len() < AT_ONCE => {
-                    let platform = self.clone();
-                    running.spawn(async move { platform.run(errand).await });
-                }
+                () = &mut stop => break,
+                Some(errand) = receiver.recv(), if running.len() < AT_ONCE => begin(&mut running, errand),
                 Some(_) = running.join_next() => {}
             }
         }
-    }
-
-    /// Runs what waits, and ends.
-    pub(crate) async fn finish_errands(&self) {
-        let mut receiver = self.0.errands.receiver.lock().await;
-        while let Ok(errand) = receiver.try_recv() {
-            self.run(errand).await;
+        let rest = async {
+            loop {
+                match receiver.try_recv() {
+                    Ok(errand) if running.len() < AT_ONCE => begin(&mut running, errand),
+                    Ok(errand) => {
+                        running.join_next().await;
+                        begin(&mut running, errand);
+                    }
+                    Err(_) => break,
+                }
+            }
+            while running.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(patience, rest).await.is_err() {
+            tracing::warn!("letters and other errands were given up at the end");
         }
     }
 

@@ -37,7 +37,7 @@ impl Platform {
         }
         let organisation = match claims.org {
             Some(id) => {
-                let code = parts.standing.code(&parts.database, id).await?;
+                let code = parts.codes.of(&parts.database, id).await?;
                 Some((id, code.ok_or_else(|| refused("its organisation is gone"))?))
             }
             None => None,

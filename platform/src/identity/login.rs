@@ -97,7 +97,7 @@ impl Platform {
             return Err(Refusal::Forbidden("to be a member of that organisation".into()).into());
         }
         if account.second_factor {
-            return Ok(LoginAnswer::SecondFactor(self.challenge(account, wanted, "password", now)?));
+            return self.challenged(account, membership.as_ref(), wanted, origin, now).await;
         }
         let keys = self.0.signing.signing(&self.0.database, now).await?;
         let rehashed = if verified.rehash { Some(self.hash_password(&wish.password).await?) } else { None };
@@ -114,6 +114,23 @@ impl Platform {
         transaction.commit().await?;
         self.forgive(account, now).await;
         Ok(LoginAnswer::SignedIn(tokens))
+    }
+
+    /// The password was right; a code is needed, too.
+    async fn challenged(
+        &self,
+        account: &Account,
+        membership: Option<&Membership>,
+        wanted: Option<&str>,
+        origin: &Origin,
+        now: Now,
+    ) -> Outcome<LoginAnswer> {
+        let mut client = self.0.database.client().await?;
+        let transaction = begin(&mut client, &account.actor(membership, origin)).await?;
+        let detail = json!({"method": "password"});
+        row::event(&transaction, "session.challenged", "users", Some(account.id), detail).await?;
+        transaction.commit().await?;
+        Ok(LoginAnswer::SecondFactor(self.challenge(account, wanted, "password", now)?))
     }
 
     /// Refuses who has tried too often, from this address or for this account.

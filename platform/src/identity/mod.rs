@@ -17,6 +17,7 @@
 mod account;
 mod api_key;
 pub mod caller;
+mod codes;
 pub mod demo;
 pub mod email;
 mod errand;
@@ -43,6 +44,7 @@ use utoipa::ToSchema;
 
 pub(crate) use self::api_key::ApiKeys;
 pub use self::caller::{Caller, CallerKind, Credential};
+pub(crate) use self::codes::Codes;
 pub(crate) use self::errand::{Errand, Errands};
 pub(crate) use self::signing::Signing;
 pub use self::standing::Ended;

@@ -64,13 +64,7 @@ const RESET: &str = "SELECT r.id, r.user_id FROM password_resets AS r WHERE r.to
 
 impl Platform {
     /// Changes the caller's password; how many other sessions ended.
-    pub async fn change_password(
-        &self,
-        caller: &Caller,
-        wish: &ChangePassword,
-        origin: &Origin,
-        now: Now,
-    ) -> Outcome<usize> {
+    pub async fn change_password(&self, caller: &Caller, wish: &ChangePassword, now: Now) -> Outcome<usize> {
         let session = caller.session()?;
         let account = self.prove("current_password", caller, Some(&wish.current_password), now).await?;
         let hash = self.new_password("new_password", &wish.new_password, &account.known()).await?;
@@ -81,7 +75,6 @@ impl Platform {
             .await?;
         transaction.commit().await?;
         self.ended(&ended, now).await;
-        tracing::debug!(user = %account.id, from = %origin.place(), "a password was changed");
         Ok(ended.len())
     }
 

@@ -12,7 +12,6 @@
 mod shared;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -74,7 +73,6 @@ enum Seen {
 struct Table {
     marks: HashMap<Ended, Mark>,
     seen: HashMap<(Uuid, Option<Uuid>), (Seen, i64)>,
-    codes: HashMap<Uuid, Arc<str>>,
 }
 
 /// What is known of tokens that ended early.
@@ -115,19 +113,23 @@ impl Standing {
         let now_ms = now.timestamp_millis();
         let before_ms = if what.is_final() { i64::MAX } else { now_ms };
         let until_ms = now_ms.saturating_add(self.token_life_ms).saturating_add(SLACK_MS);
+        let mark = Mark { before_ms, until_ms, told: self.shared.is_none() };
         {
             let mut table = self.table.lock();
             if table.marks.len() >= MOST {
-                table.marks.retain(|_, mark| mark.until_ms > now_ms);
+                table.marks.retain(|_, mark| mark.until_ms > now_ms && !mark.told);
             }
-            table.marks.insert(what, Mark { before_ms, until_ms, told: self.shared.is_none() });
+            if table.marks.len() < MOST {
+                table.marks.insert(what, mark);
+            } else {
+                tracing::warn!("too much has ended at once: some of it is noticed by the refresh of tokens alone");
+            }
         }
-        self.tell(now).await;
+        self.tell_one(what, mark, now_ms).await;
     }
 
     /// Tells Redis of marks that it has not heard of.
     pub(crate) async fn tell(&self, now: Now) {
-        let Some(shared) = &self.shared else { return };
         let now_ms = now.timestamp_millis();
         let untold: Vec<(Ended, Mark)> = {
             let mut table = self.table.lock();
@@ -135,17 +137,26 @@ impl Standing {
             table.marks.iter().filter(|(_, mark)| !mark.told).map(|(what, mark)| (*what, *mark)).collect()
         };
         for (what, mark) in untold {
-            let life_ms = mark.until_ms.saturating_sub(now_ms);
-            if let Err(error) = shared.mark(&what.name(), mark.before_ms, life_ms).await {
-                tracing::warn!(%error, "other instances have not heard of what ended here");
+            if !self.tell_one(what, mark, now_ms).await {
                 return;
             }
-            if let Some(kept) = self.table.lock().marks.get_mut(&what)
-                && kept.before_ms == mark.before_ms
-            {
-                kept.told = true;
-            }
         }
+    }
+
+    /// Whether Redis has heard of it.
+    async fn tell_one(&self, what: Ended, mark: Mark, now_ms: i64) -> bool {
+        let Some(shared) = &self.shared else { return true };
+        let life_ms = mark.until_ms.saturating_sub(now_ms);
+        if let Err(error) = shared.mark(&what.name(), mark.before_ms, life_ms).await {
+            tracing::warn!(%error, "other instances have not heard of what ended here");
+            return false;
+        }
+        if let Some(kept) = self.table.lock().marks.get_mut(&what)
+            && kept.before_ms == mark.before_ms
+        {
+            kept.told = true;
+        }
+        true
     }
 
     /// Whether a token that verified still may be used.
@@ -214,24 +225,6 @@ impl Standing {
         }
         let Some(shared) = &self.shared else { return false };
         shared.latest(&[what.name()], now).await.is_some_and(|before_ms| before_ms > i64::MIN)
-    }
-
-    /// The code of an organisation, which never changes.
-    pub(crate) async fn code(&self, database: &Database, organisation: Uuid) -> Result<Option<Arc<str>>, Error> {
-        if let Some(code) = self.table.lock().codes.get(&organisation) {
-            return Ok(Some(code.clone()));
-        }
-        let mut client = database.client().await?;
-        let transaction = begin(&mut client, &itself()).await?;
-        let sql = "SELECT code FROM organisations WHERE id = $1";
-        let Some(found) = row::find(&transaction, sql, &[&organisation]).await? else { return Ok(None) };
-        let code: Arc<str> = found.try_get::<_, &str>(0)?.into();
-        let mut table = self.table.lock();
-        if table.codes.len() >= MOST {
-            table.codes.clear();
-        }
-        table.codes.insert(organisation, code.clone());
-        Ok(Some(code))
     }
 
     /// Whether Redis answers; nothing when there is none.

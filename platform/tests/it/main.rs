@@ -7,6 +7,7 @@ mod belongings;
 mod billing;
 mod boards;
 mod idempotency;
+mod identity;
 mod isolation;
 mod limit;
 mod lists;

@@ -53,6 +53,8 @@ pub(crate) struct Tenant {
 
 /// A database with two tenants.
 pub(crate) struct World {
+    /// Where the database is.
+    pub(crate) url: String,
     /// As a superuser, whom no policy holds.
     pub(crate) root: Client,
     pub(crate) database: Database,
@@ -124,7 +126,7 @@ pub(crate) async fn world(test: &str) -> World {
     let a = tenant(&root, "alpha").await;
     let b = tenant(&root, "beta").await;
     let database = Database::new(&url, 8, Span::from_millis(60_000)).unwrap();
-    World { root, database, a, b }
+    World { url, root, database, a, b }
 }
 
 async fn tenant(root: &Client, name: &str) -> Tenant {

@@ -35,7 +35,7 @@ impl Platform {
         let transaction = begin(&mut client, &account.actor(membership.as_ref(), origin)).await?;
         if is_new {
             let sql = "INSERT INTO users (id, email, email_verified_time, full_name) VALUES ($1, $2, $3, $4)";
-            row::run(&transaction, sql, &[&account.id, &account.email, &now, &account.full_name]).await?;
+            once(row::run(&transaction, sql, &[&account.id, &account.email, &now, &account.full_name]).await)?;
         }
         if is_linked {
             let sql = "UPDATE oauth_identities SET last_used_time = $3 WHERE issuer = $1 AND subject = $2";
@@ -154,12 +154,19 @@ fn newcomer(identity: &Identity) -> Account {
     }
 }
 
-async fn link(transaction: &Transaction<'_>, user: Uuid, identity: &Identity, now: Now) -> Result<(), Error> {
+async fn link(transaction: &Transaction<'_>, user: Uuid, identity: &Identity, now: Now) -> Outcome<()> {
     let email = identity.email.as_deref().and_then(|email| names::email(email).ok());
     let sql =
         "INSERT INTO oauth_identities (user_id, issuer, subject, email, last_used_time) VALUES ($1, $2, $3, $4, $5)";
-    row::run(transaction, sql, &[&user, &identity.issuer, &identity.subject, &email, &now]).await?;
-    Ok(())
+    once(row::run(transaction, sql, &[&user, &identity.issuer, &identity.subject, &email, &now]).await)
+}
+
+/// Of two who come with one identity at once the second begins again.
+fn once(done: Result<u64, Error>) -> Outcome<()> {
+    match done {
+        Err(error) if row::is_taken(&error) => Err(super::failed()),
+        done => Ok(done.map(drop)?),
+    }
 }
 
 fn linked(to: &str, issuer: &str) -> Letter {
