@@ -39,7 +39,7 @@ pub enum DatabaseRole {
 
 impl DatabaseRole {
     /// Its name.
-    pub(crate) fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Tenant => "optibid_tenant",
             Self::Identity => "optibid_identity",
