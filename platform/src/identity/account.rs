@@ -99,7 +99,8 @@ impl Membership {
         user: Uuid,
         wanted: Option<&str>,
     ) -> Result<Option<Self>, Error> {
-        let sql = "SELECT o.id, o.code, o.name, m.role FROM memberships AS m JOIN organisations AS o ON o.id = m.organisation_id \
+        let sql = "SELECT o.id, o.code, o.name, m.role FROM memberships AS m JOIN organisations AS o ON o.id = \
+            m.organisation_id \
             WHERE m.user_id = $1 AND o.suspended_time IS NULL AND ($2::text IS NULL OR $2 IN (o.code, o.id::text)) \
             ORDER BY (SELECT max(s.last_seen_time) FROM sessions AS s WHERE s.user_id = $1 AND s.organisation_id = o.id) \
             DESC NULLS LAST, m.created_time, o.id LIMIT 1";

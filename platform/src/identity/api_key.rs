@@ -113,7 +113,8 @@ impl ApiKeys {
                     ..origin.nobody()
                 };
                 let transaction = begin(&mut client, &actor).await?;
-                let sql = "UPDATE api_keys SET last_used_time = $2 WHERE id = $1 AND (last_used_time IS NULL OR last_used_time <= $3)";
+                let sql = "UPDATE api_keys SET last_used_time = $2 WHERE id = $1 AND (last_used_time IS NULL OR \
+                    last_used_time <= $3)";
                 row::run(&transaction, sql, &[&found.id, &now, &(now - NOTED)]).await?;
                 transaction.commit().await?;
             }

@@ -129,7 +129,8 @@ async fn people(transaction: &Transaction<'_>, organisation: Uuid, hash: &Secret
 /// Sites, assets, rules and a dashboard.
 async fn things(transaction: &Transaction<'_>, organisation: Uuid, admin: Uuid) -> Result<(), Error> {
     for (name, country, latitude, longitude, timezone) in SITES {
-        let sql = "INSERT INTO sites (organisation_id, name, country, latitude, longitude, timezone) VALUES ($1, $2, $3, $4, $5, $6)";
+        let sql = "INSERT INTO sites (organisation_id, name, country, latitude, longitude, timezone) VALUES \
+            ($1, $2, $3, $4, $5, $6)";
         row::run(transaction, sql, &[&organisation, &name, &country, &latitude, &longitude, &timezone]).await?;
     }
     for (site, mut asset) in assets() {
@@ -144,14 +145,17 @@ async fn things(transaction: &Transaction<'_>, organisation: Uuid, admin: Uuid) 
         row::run(transaction, &sql, &[&asset]).await?;
     }
     for (name, kind, threshold_milli, severity) in RULES {
-        let sql = "INSERT INTO alert_rules (organisation_id, name, kind, threshold_milli, severity) VALUES ($1, $2, $3, $4, $5)";
+        let sql = "INSERT INTO alert_rules (organisation_id, name, kind, threshold_milli, severity) VALUES ($1, \
+            $2, $3, $4, $5)";
         row::run(transaction, sql, &[&organisation, &name, &kind, &threshold_milli, &severity]).await?;
     }
-    let sql = "INSERT INTO dashboards (organisation_id, owner_id, name, shared) VALUES ($1, $2, 'Overview', true) RETURNING id";
+    let sql = "INSERT INTO dashboards (organisation_id, owner_id, name, shared) VALUES ($1, $2, 'Overview', \
+        true) RETURNING id";
     let made = row::all(transaction, sql, &[&organisation, &admin]).await?;
     let dashboard: Option<Uuid> = made.first().map(|row| row.try_get(0)).transpose()?;
     for (x, kind, title) in [(0, "latest_prices", "Latest prices"), (12, "alerts", "Alerts")] {
-        let sql = "INSERT INTO widgets (organisation_id, dashboard_id, kind, title, grid_x, grid_y, grid_width, grid_height) \
+        let sql = "INSERT INTO widgets (organisation_id, dashboard_id, kind, title, grid_x, grid_y, grid_width, \
+            grid_height) \
             VALUES ($1, $2, $3, $4, $5, 0, 12, 6)";
         row::run(transaction, sql, &[&organisation, &dashboard, &kind, &title, &x]).await?;
     }

@@ -168,7 +168,8 @@ impl Platform {
         let token = Token::new(Kind::Verification)?;
         let life = self.0.config.verification_life;
         let expires: DateTime<_> = now + life.0;
-        let sql = "INSERT INTO email_verifications (user_id, email, token_hash, expires_time) VALUES ($1, $2, decode($3, 'hex'), $4)";
+        let sql = "INSERT INTO email_verifications (user_id, email, token_hash, expires_time) VALUES ($1, $2, \
+            decode($3, 'hex'), $4)";
         row::run(transaction, sql, &[&user, &email, &token.hash(), &expires]).await?;
         Ok(Letter::verification(email, &self.link(LINK, token.expose()), life))
     }

@@ -138,7 +138,8 @@ impl Platform {
         now: Now,
     ) -> Result<bool, Error> {
         if let Some(hash) = totp::recovery_hash(&self.0.recovery_pepper, &user.to_string(), code.expose()) {
-            let sql = "UPDATE recovery_codes SET used_time = $3 WHERE user_id = $1 AND code_hash = decode($2, 'hex') AND used_time IS NULL";
+            let sql = "UPDATE recovery_codes SET used_time = $3 WHERE user_id = $1 AND code_hash = decode($2, \
+                'hex') AND used_time IS NULL";
             return Ok(row::run(transaction, sql, &[&user, &hash, &now]).await? == 1);
         }
         self.use_totp(transaction, user, code, true, now).await
@@ -153,12 +154,14 @@ impl Platform {
         confirmed: bool,
         now: Now,
     ) -> Result<bool, Error> {
-        let sql = "SELECT secret_encrypted, last_used_step FROM mfa_secrets WHERE user_id = $1 AND (confirmed_time IS NOT NULL) = $2 FOR UPDATE";
+        let sql = "SELECT secret_encrypted, last_used_step FROM mfa_secrets WHERE user_id = $1 AND \
+            (confirmed_time IS NOT NULL) = $2 FOR UPDATE";
         let Some(found) = row::find(transaction, sql, &[&user, &confirmed]).await? else { return Ok(false) };
         let sealed: Vec<u8> = found.try_get(0)?;
         let secret = totp::Secret::from_bytes(self.0.mfa_sealer.open("mfa_secrets", &user.to_string(), &sealed)?);
         let Some(step) = secret.verify(code.expose(), now.timestamp(), found.try_get(1)?) else { return Ok(false) };
-        let sql = "UPDATE mfa_secrets SET last_used_step = $2 WHERE user_id = $1 AND (last_used_step IS NULL OR last_used_step < $2)";
+        let sql = "UPDATE mfa_secrets SET last_used_step = $2 WHERE user_id = $1 AND (last_used_step IS NULL OR \
+            last_used_step < $2)";
         Ok(row::run(transaction, sql, &[&user, &step]).await? == 1)
     }
 }

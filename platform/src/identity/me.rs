@@ -138,12 +138,14 @@ impl Platform {
 }
 
 async fn read(transaction: &deadpool_postgres::Transaction<'_>, user: Uuid) -> Outcome<Me> {
-    let sql = "SELECT u.email, u.email_verified_time IS NOT NULL, u.full_name, u.locale, u.timezone, u.preferences, u.is_operator, \
+    let sql = "SELECT u.email, u.email_verified_time IS NOT NULL, u.full_name, u.locale, u.timezone, \
+        u.preferences, u.is_operator, \
         u.password_hash IS NOT NULL, EXISTS (SELECT FROM mfa_secrets WHERE user_id = u.id AND confirmed_time IS NOT NULL), \
         (SELECT count(*) FROM recovery_codes WHERE user_id = u.id AND used_time IS NULL), u.version, u.created_time \
         FROM users AS u WHERE u.id = $1 AND u.erased_time IS NULL";
     let found = row::find(transaction, sql, &[&user]).await?.ok_or_else(|| Refusal::not_found("user", user))?;
-    let sql = "SELECT o.id, o.code, o.name, m.role FROM memberships AS m JOIN organisations AS o ON o.id = m.organisation_id \
+    let sql = "SELECT o.id, o.code, o.name, m.role FROM memberships AS m JOIN organisations AS o ON o.id = \
+        m.organisation_id \
         WHERE m.user_id = $1 AND o.suspended_time IS NULL ORDER BY o.name, o.id";
     let mut organisations = Vec::new();
     for place in row::all(transaction, sql, &[&user]).await? {
@@ -151,7 +153,8 @@ async fn read(transaction: &deadpool_postgres::Transaction<'_>, user: Uuid) -> O
             organisations.push(Place { id: place.try_get(0)?, code: place.try_get(1)?, name: place.try_get(2)?, role });
         }
     }
-    let sql = "SELECT id, issuer, email, last_used_time FROM oauth_identities WHERE user_id = $1 ORDER BY issuer, created_time";
+    let sql = "SELECT id, issuer, email, last_used_time FROM oauth_identities WHERE user_id = $1 ORDER BY \
+        issuer, created_time";
     let mut identities = Vec::new();
     for line in row::all(transaction, sql, &[&user]).await? {
         let last_used_time = line.try_get::<_, Option<Now>>(3)?.map(Instant);

@@ -184,7 +184,8 @@ impl Platform {
     async fn write_recovery(&self, transaction: &Transaction<'_>, account: &Account) -> Result<RecoveryCodes, Error> {
         let recovery = Recovery::new(&self.0.recovery_pepper, &account.id.to_string())?;
         row::run(transaction, "DELETE FROM recovery_codes WHERE user_id = $1", &[&account.id]).await?;
-        let sql = "INSERT INTO recovery_codes (user_id, code_hash) SELECT $1, decode(hash, 'hex') FROM unnest($2::text[]) AS hash";
+        let sql = "INSERT INTO recovery_codes (user_id, code_hash) SELECT $1, decode(hash, 'hex') FROM \
+            unnest($2::text[]) AS hash";
         row::run(transaction, sql, &[&account.id, &recovery.hashes]).await?;
         Ok(RecoveryCodes { codes: recovery.codes.into_iter().map(Revealed::new).collect() })
     }

@@ -96,7 +96,8 @@ impl Platform {
         let sealed = Sealed::new(&self.0.oauth_sealer, TABLE, &state, &plain)?;
         let mut client = self.0.database.client().await?;
         let transaction = begin(&mut client, &origin.nobody()).await?;
-        let sql = "INSERT INTO oauth_states (state_hash, issuer, user_id, verifier_encrypted, nonce, key_id, id_token_nonce, \
+        let sql = "INSERT INTO oauth_states (state_hash, issuer, user_id, verifier_encrypted, nonce, key_id, \
+            id_token_nonce, \
             return_path, expires_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let issuer = &self.0.config.oauth[provider].issuer;
         let expires = now + self.0.config.challenge_life.0;
@@ -165,7 +166,8 @@ impl Platform {
         let mut client = self.0.database.client().await?;
         let transaction = begin(&mut client, &origin.nobody()).await?;
         // Taken back once, whatever comes of it.
-        let sql = "DELETE FROM oauth_states WHERE state_hash = $1 RETURNING user_id, verifier_encrypted, return_path, expires_time";
+        let sql = "DELETE FROM oauth_states WHERE state_hash = $1 RETURNING user_id, verifier_encrypted, \
+            return_path, expires_time";
         let found = row::find(&transaction, sql, &[&hash(state)]).await?.ok_or_else(failed)?;
         transaction.commit().await?;
         drop(client);

@@ -131,7 +131,8 @@ async fn write_organisation(
     admin: Uuid,
     organisation: &form::Organisation,
 ) -> Result<String, Error> {
-    let sql = "INSERT INTO organisations (id, code, name, country, timezone) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (code) DO NOTHING";
+    let sql = "INSERT INTO organisations (id, code, name, country, timezone) VALUES ($1, $2, $3, $4, $5) ON \
+        CONFLICT (code) DO NOTHING";
     let form::Organisation { name, country, timezone } = organisation;
     let mut code = code_of(name);
     while code.is_empty() || row::run(transaction, sql, &[&id, &code, name, country, timezone]).await? == 0 {

@@ -106,7 +106,8 @@ impl Platform {
     ) -> Result<Tokens, Error> {
         let id = Uuid::new_v4();
         let expires = now + self.0.config.refresh_token_life.0;
-        let sql = "INSERT INTO sessions (id, user_id, organisation_id, device, address, second_factor, last_seen_time, expires_time, \
+        let sql = "INSERT INTO sessions (id, user_id, organisation_id, device, address, second_factor, \
+            last_seen_time, expires_time, \
             created_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7)";
         let organisation = membership.as_ref().map(|membership| membership.organisation);
         let address = origin.address.map(|address| address.to_string());

@@ -109,7 +109,8 @@ impl Signing {
         let begins = chrono::DateTime::from_timestamp(key.made_s, 0).unwrap_or(now);
         let last_token = self.config.access_token_life.0 + Duration::from_secs(60);
         let ends = begins + 2 * self.config.signing_key_life.0 + last_token;
-        let sql = "UPDATE signing_keys SET not_after_time = greatest(least(not_after_time, $1), not_before_time + interval '1 second')";
+        let sql = "UPDATE signing_keys SET not_after_time = greatest(least(not_after_time, $1), not_before_time \
+            + interval '1 second')";
         row::run(transaction, sql, &[&(begins + last_token)]).await?;
         let pair = Ed25519KeyPair::from_seed_unchecked(&key.seed)
             .map_err(|_| Error::Config(format!("signing key {} has no 32 bytes", key.kid)))?;

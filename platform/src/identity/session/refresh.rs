@@ -77,7 +77,8 @@ impl Platform {
             return Err(refused());
         }
         let next = self.refresh_token(&transaction, found.session, found.session_expires, now).await?;
-        let sql = "UPDATE refresh_tokens SET used_time = $3, replaced_by = decode($2, 'hex') WHERE token_hash = decode($1, 'hex')";
+        let sql = "UPDATE refresh_tokens SET used_time = $3, replaced_by = decode($2, 'hex') WHERE token_hash = \
+            decode($1, 'hex')";
         row::run(&transaction, sql, &[&token.hash(), &next.0.hash(), &now]).await?;
         let sql = "UPDATE sessions SET last_seen_time = $2, address = $3 WHERE id = $1";
         row::run(&transaction, sql, &[&found.session, &now, &address]).await?;
@@ -123,7 +124,8 @@ impl Platform {
         })?;
         drop(transaction);
         let transaction = begin(&mut client, &account.actor(Some(&membership), origin)).await?;
-        let sql = "UPDATE sessions SET organisation_id = $2, last_seen_time = $3 WHERE id = $1 AND user_id = $4 AND revoked_time IS NULL";
+        let sql = "UPDATE sessions SET organisation_id = $2, last_seen_time = $3 WHERE id = $1 AND user_id = $4 \
+            AND revoked_time IS NULL";
         let changed = row::run(&transaction, sql, &[&session, &membership.organisation, &now, &caller.user]).await?;
         if changed == 0 {
             return Err(ended());

@@ -3,6 +3,7 @@
 mod api_key;
 mod demo;
 mod email;
+mod forms;
 mod invitation;
 mod issuer;
 mod login;

@@ -69,7 +69,10 @@ async fn a_link_sets_a_password_once_and_ends_every_session() {
     let stored = "SELECT count(*) FROM password_resets WHERE encode(token_hash, 'escape') LIKE '%obp%'";
     assert_eq!(stage.world.count(stored).await, 0);
     let (link, here) = (link.expose().clone(), &stage);
-    let (one, two) = tokio::join!(reset(here, &link, OTHER_PASSWORD), reset(here, &link, OTHER_PASSWORD));
+    // Both have seen a good link before either has used it.
+    stage.execute("BEGIN; SELECT FROM users WHERE email = 'ada@example.org' FOR UPDATE").await;
+    let (one, two, ()) =
+        tokio::join!(reset(here, &link, OTHER_PASSWORD), reset(here, &link, OTHER_PASSWORD), here.release(2));
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     assert!(matches!(refused(reset(&stage, &link, PASSWORD).await), Refusal::Unknown(_)));
     assert!(stage.identify(tokens.access_token.expose()).await.is_err());

@@ -153,6 +153,16 @@ impl Stage {
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
+    /// Waits until so many wait for a lock of the test's, then lets go.
+    pub(super) async fn release(&self, waiting: i64) {
+        let sql = "SELECT count(*) FROM (SELECT pg_stat_clear_snapshot()) AS fresh, pg_stat_activity \
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while self.world.count(sql).await < waiting {
+            tokio::task::yield_now().await;
+        }
+        self.execute("ROLLBACK").await;
+    }
+
     pub(super) async fn execute(&self, sql: &str) {
         self.world.root.batch_execute(sql).await.unwrap();
     }
