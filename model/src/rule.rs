@@ -9,7 +9,8 @@ use crate::output::{AnomalyKind, Severity};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Name, unique; the key of the topic.
+    /// Name, unique; the key of the topic. A rule that an organisation has set for itself is called
+    /// `<organisation>/<name>`, see [`owner`].
     pub rule: String,
     /// What to look for.
     pub kind: AnomalyKind,
@@ -38,6 +39,13 @@ pub struct Rule {
     /// Withdraws the rule and its alerts.
     #[serde(default)]
     pub deleted: bool,
+}
+
+/// The organisation whose rule this is: what stands before the first `/` of its name; `None` for a rule for everybody.
+///
+/// In the name, since an alert knows its rule by name and outlives it: so both say whose they are.
+pub fn owner(name: &str) -> Option<&str> {
+    name.split_once('/').map(|(organisation, _)| organisation)
 }
 
 fn default_window() -> u32 {

@@ -23,7 +23,7 @@ use datafusion::logical_expr::LogicalPlan;
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt, TryStreamExt};
 use model::humane::Span;
-use model::{Names, Snapshot, T, Zones};
+use model::{Names, Reader, Snapshot, T, Zones};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
@@ -132,10 +132,10 @@ impl Engine {
         self.inner.live.load_full()
     }
 
-    /// Runs one statement against the newest snapshot.
-    pub async fn query(&self, sql: &str, limits: &Limits) -> Result<QueryResult, Error> {
+    /// Runs one statement against the newest snapshot, with the eyes of `reader`.
+    pub async fn query(&self, sql: &str, reader: &Reader, limits: &Limits) -> Result<QueryResult, Error> {
         let statement = Statement::parse_one(sql)?;
-        let request = Request { statement, parameters: None, user: SessionUser::default() };
+        let request = Request { statement, parameters: None, user: SessionUser::reading(reader) };
         self.run(request, self.snapshot(), limits).await
     }
 
@@ -221,7 +221,7 @@ impl Engine {
             cache: Arc::clone(&inner.cache),
             metrics: inner.metrics.clone(),
         });
-        let tables: BTreeMap<&'static str, Arc<dyn TableProvider>> = tables::all(&view);
+        let tables: BTreeMap<&'static str, Arc<dyn TableProvider>> = tables::all(&view, &user.reader);
         inner.sessions.session(user, tables, view.snapshot.t, limits.memory)
     }
 }

@@ -23,7 +23,7 @@ use datafusion::logical_expr::{Cast, Expr, LogicalPlan, TryCast};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
 use futures::future::BoxFuture;
-use model::T;
+use model::{Reader, T};
 
 use crate::catalog::{CATALOG, Names, SCHEMA};
 use crate::config::Config;
@@ -44,11 +44,14 @@ pub(crate) struct SessionUser {
     pub(crate) user: String,
     /// `current_setting(…)`.
     pub(crate) settings: Arc<BTreeMap<String, String>>,
+    /// With whose eyes.
+    pub(crate) reader: Reader,
 }
 
-impl Default for SessionUser {
-    fn default() -> Self {
-        Self { user: CATALOG.to_owned(), settings: Arc::default() }
+impl SessionUser {
+    /// Whoever reads with these eyes, without a name or settings of their own.
+    pub(crate) fn reading(reader: &Reader) -> Self {
+        Self { user: CATALOG.to_owned(), settings: Arc::default(), reader: reader.clone() }
     }
 }
 

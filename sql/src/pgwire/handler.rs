@@ -21,7 +21,7 @@ use pgwire::messages::PgWireBackendMessage;
 use crate::config::PgwireConfig;
 use crate::engine::{Description, Engine, Request};
 use crate::error::Error;
-use crate::pgwire::auth::Startup;
+use crate::pgwire::auth::{Logins, Startup};
 use crate::pgwire::command::Command;
 use crate::pgwire::fields::{describe, failed, respond};
 use crate::pgwire::parameters;
@@ -37,11 +37,11 @@ pub(super) struct Handlers {
 
 impl Handlers {
     /// Handlers over this engine.
-    pub(super) fn new(engine: Engine, config: &PgwireConfig) -> Self {
+    pub(super) fn new(engine: Engine, config: &PgwireConfig, logins: Option<Arc<dyn Logins>>) -> Self {
         let connections = Arc::new(ConnectionManager::new());
         Self {
             queries: Arc::new(Queries { parser: Arc::new(Parser { engine: engine.clone() }), engine }),
-            startup: Arc::new(Startup::new(config.password.as_ref(), Arc::clone(&connections))),
+            startup: Arc::new(Startup::new(logins, config.password.as_ref(), Arc::clone(&connections))),
             cancel: Arc::new(DefaultCancelHandler::new(connections)),
         }
     }

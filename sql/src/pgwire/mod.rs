@@ -1,7 +1,7 @@
 //! The PostgreSQL wire protocol: psql, Grafana, BI tools and drivers connect as to any PostgreSQL.
 //!
 //! Simple and extended queries, text and binary values, parameters, portals with a row limit, cancelling, errors with
-//! SQLSTATE, optional password (SCRAM-SHA-256). Read-only. `BEGIN … COMMIT` reads one T from beginning to end.
+//! SQLSTATE, optional password (SCRAM-SHA-256) or account (API key). Read-only. `BEGIN … COMMIT` reads one T from beginning to end.
 //! No TLS: put it behind a tunnel where the network is not yours.
 
 mod auth;
@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use crate::config::PgwireConfig;
 use crate::engine::Engine;
 use crate::error::Error;
+pub use auth::Logins;
 use handler::Handlers;
 
 /// Opens the configured address.
@@ -32,9 +33,15 @@ pub async fn bind(config: &PgwireConfig) -> Result<TcpListener, Error> {
     listener.map_err(|error| Error::Config(format!("listen on {}: {error}", config.listen)))
 }
 
-/// Serves connections until `shutdown` comes, then drops those that are left.
-pub async fn serve(listener: TcpListener, engine: Engine, config: &PgwireConfig, shutdown: impl Future<Output = ()>) {
-    let handlers = Arc::new(Handlers::new(engine.clone(), config));
+/// Serves connections until `shutdown` comes, then drops those that are left. With `logins` everybody needs an account.
+pub async fn serve(
+    listener: TcpListener,
+    engine: Engine,
+    config: &PgwireConfig,
+    logins: Option<Arc<dyn Logins>>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let handlers = Arc::new(Handlers::new(engine.clone(), config, logins));
     let places = Arc::new(Semaphore::new(config.max_connections));
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Snapshot;
 use model::humane::Span;
+use model::{Reader, Snapshot};
 use parking_lot::Mutex;
 use pgwire::api::{ClientInfo, METADATA_USER};
 
@@ -15,8 +15,9 @@ use crate::pg_catalog::functions::setting;
 use crate::session::SessionUser;
 
 /// One connection's memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ConnectionState {
+    reader: Mutex<Reader>,
     settings: Mutex<Arc<BTreeMap<String, String>>>,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
 }
@@ -27,14 +28,23 @@ impl ConnectionState {
         client.session_extensions().get_or_insert_with(|| {
             let given = client.metadata().iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
             let known = given.filter(|(name, _)| setting(name).is_some());
-            Self { settings: Mutex::new(Arc::new(known.collect())), snapshot: Mutex::default() }
+            Self {
+                reader: Mutex::new(Reader::House),
+                settings: Mutex::new(Arc::new(known.collect())),
+                snapshot: Mutex::default(),
+            }
         })
     }
 
     /// Who asks, for functions.
     pub(super) fn user<C: ClientInfo>(&self, client: &C) -> SessionUser {
         let user = client.metadata().get(METADATA_USER).map_or(CATALOG, String::as_str).to_owned();
-        SessionUser { user, settings: Arc::clone(&self.settings.lock()) }
+        SessionUser { user, settings: Arc::clone(&self.settings.lock()), reader: self.reader.lock().clone() }
+    }
+
+    /// From here on with these eyes.
+    pub(super) fn read_as(&self, reader: Reader) {
+        *self.reader.lock() = reader;
     }
 
     /// A setting's value.

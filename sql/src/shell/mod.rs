@@ -13,7 +13,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use async_trait::async_trait;
-use model::{Names, Snapshot, T, Zones};
+use model::{Names, Reader, Snapshot, T, Zones};
 
 use crate::config::{Config, HistoryConfig};
 use crate::engine::Engine;
@@ -56,7 +56,7 @@ impl Answer {
 impl Remote for Engine {
     async fn run(&self, sql: &str) -> Result<Answer, String> {
         let run = async {
-            let result = self.query(sql, &self.limits()).await?;
+            let result = self.query(sql, &Reader::House, &self.limits()).await?;
             let (t, schema) = (result.t, Arc::clone(&result.schema));
             Ok(Answer { t, schema, batches: result.collect().await? })
         };

@@ -6,11 +6,13 @@ use model::table;
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::versioned::{Definition, never_covered};
 
 /// The table. An alert's id is a hash of its rule, kind, series and bar, so those never change.
 pub(super) const TABLE: Definition = Definition {
     name: "anomalies",
+    private: Privacy::Rule("rule"),
     table: table::Table::Anomalies,
     every_version: false,
     live,

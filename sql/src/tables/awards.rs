@@ -6,11 +6,13 @@ use model::table;
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::versioned::{Definition, delivered_long_ago, within_retention};
 
 /// The table.
 pub(super) const TABLE: Definition = Definition {
     name: "awards",
+    private: Privacy::Organisation("organisation"),
     table: table::Table::Awards,
     every_version: false,
     live,

@@ -14,11 +14,13 @@ use model::{BarKey, BarRow, SeriesKey, Snapshot, T, table};
 use crate::history::newest::millis;
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::versioned::{Definition, column};
 
 /// The table.
 pub(super) const TABLE: Definition = Definition {
     name: "bars",
+    private: Privacy::Public,
     table: table::Table::Bars,
     every_version: false,
     live,

@@ -9,11 +9,13 @@ use model::table;
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::versioned::{Definition, never_covered};
 
 /// The table. A version never changes: it lies in the day of its own delivery, and every column of it is stable.
 pub(super) const TABLE: Definition = Definition {
     name: "bid_versions",
+    private: Privacy::Organisation("organisation"),
     table: table::Table::Bids,
     every_version: true,
     live,

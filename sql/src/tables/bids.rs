@@ -6,12 +6,14 @@ use model::table;
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::versioned::{Definition, always_covered};
 
 /// The table. An amended bid may move to another delivery day, so days cannot be skipped: its newest version may lie
 /// elsewhere.
 pub(super) const TABLE: Definition = Definition {
     name: "bids",
+    private: Privacy::Organisation("organisation"),
     table: table::Table::Bids,
     every_version: false,
     live,

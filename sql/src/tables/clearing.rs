@@ -8,11 +8,13 @@ use model::table;
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::versioned::{Definition, delivered_long_ago, within_retention};
 
 /// The table.
 pub(super) const TABLE: Definition = Definition {
     name: "clearing",
+    private: Privacy::Bid("marginal_bid"),
     table: table::Table::Clearing,
     every_version: false,
     live,

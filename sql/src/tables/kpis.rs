@@ -7,11 +7,13 @@ use model::table;
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::versioned::{Definition, always_covered};
 
 /// The table. Its history lies by the day of `t`, so a query without a bound on `t` looks back `sql.lookback` only.
 pub(super) const TABLE: Definition = Definition {
     name: "kpis",
+    private: Privacy::Public,
     table: table::Table::Kpis,
     every_version: false,
     live,

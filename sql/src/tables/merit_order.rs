@@ -24,10 +24,11 @@ use model::{Clearing, LocationName, SeriesKey};
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::snapshot_table::{Definition, instant, text};
 
 /// The table.
-pub(super) const TABLE: Definition = Definition { name: "merit_order", schema, rows };
+pub(super) const TABLE: Definition = Definition { name: "merit_order", private: Privacy::Public, schema, rows };
 
 fn schema() -> Schema {
     let number = |name: &str| Field::new(name, DataType::Float64, false);

@@ -5,6 +5,7 @@
 //! history files ─► versions ───────────────────────────────┴─► newest of each key      (ticks, bars, kpis …)
 //!                                                            └► every one of them       (bid_versions)
 //! ```
+//! Each says what of it is whose ([`private::Privacy`]); a reader who is not the house sees no more.
 
 mod anomalies;
 mod awards;
@@ -18,6 +19,7 @@ mod kpis;
 mod merit_order;
 mod notices;
 mod pnl;
+pub(crate) mod private;
 mod rules;
 mod settlement;
 pub(crate) mod snapshot_table;
@@ -35,7 +37,7 @@ use arrow::error::ArrowError;
 use datafusion::catalog::TableProvider;
 use model::table::{Context, Table};
 use model::time::T;
-use model::{Names, Snapshot, Zones};
+use model::{Names, Reader, Snapshot, Zones};
 use parking_lot::Mutex;
 
 use crate::history::History;
@@ -119,15 +121,15 @@ const VERSIONED: [&Definition; 12] = [
 const SNAPSHOT: [&snapshot_table::Definition; 5] =
     [&zones::TABLE, &rules::TABLE, &notices::TABLE, &merit_order::TABLE, &system_state::TABLE];
 
-/// Every table over one view, by name.
-pub(crate) fn all(view: &Arc<View>) -> BTreeMap<&'static str, Arc<dyn TableProvider>> {
+/// Every table over one view, by name, as `reader` sees it.
+pub(crate) fn all(view: &Arc<View>, reader: &Reader) -> BTreeMap<&'static str, Arc<dyn TableProvider>> {
     let versioned = VERSIONED.iter().map(|definition| {
-        let table: Arc<dyn TableProvider> = Arc::new(VersionedTable::new(definition, Arc::clone(view)));
-        (definition.name, table)
+        let table = Arc::new(VersionedTable::new(definition, Arc::clone(view)));
+        (definition.name, definition.private.guard(table, reader, &view.snapshot))
     });
     let snapshot = SNAPSHOT.iter().map(|definition| {
-        let table: Arc<dyn TableProvider> = Arc::new(SnapshotTable::new(definition, Arc::clone(view)));
-        (definition.name, table)
+        let table = Arc::new(SnapshotTable::new(definition, Arc::clone(view)));
+        (definition.name, definition.private.guard(table, reader, &view.snapshot))
     });
     versioned.chain(snapshot).collect()
 }

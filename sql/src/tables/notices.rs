@@ -9,10 +9,11 @@ use model::Notice;
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::snapshot_table::{Definition, instant, text};
 
 /// The table.
-pub(super) const TABLE: Definition = Definition { name: "notices", schema, rows };
+pub(super) const TABLE: Definition = Definition { name: "notices", private: Privacy::Public, schema, rows };
 
 fn schema() -> Schema {
     Schema::new(vec![

@@ -11,10 +11,11 @@ use model::{Rule, T};
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::snapshot_table::{Definition, instant, text};
 
 /// The table.
-pub(super) const TABLE: Definition = Definition { name: "rules", schema, rows };
+pub(super) const TABLE: Definition = Definition { name: "rules", private: Privacy::Rule("rule"), schema, rows };
 
 fn schema() -> Schema {
     Schema::new(vec![

@@ -17,11 +17,14 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::history::newest::chunks;
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 
 /// How one table is made.
 pub(crate) struct Definition {
     /// SQL name.
     pub(crate) name: &'static str,
+    /// What of it is whose.
+    pub(crate) private: Privacy,
     /// Its columns.
     pub(crate) schema: fn() -> Schema,
     /// Its rows that `Wanted` admits (it may make more). What dates a row is its `start_time`.

@@ -8,10 +8,11 @@ use arrow::error::ArrowError;
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::snapshot_table::{Definition, instant};
 
 /// The table.
-pub(super) const TABLE: Definition = Definition { name: "system_state", schema, rows };
+pub(super) const TABLE: Definition = Definition { name: "system_state", private: Privacy::Public, schema, rows };
 
 const NUMBERS: [&str; 18] = [
     "t_ms",

@@ -6,11 +6,13 @@ use model::{T, TickRow, table};
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::versioned::{Definition, never_covered};
 
 /// The table. A record never changes, so every column but `t` and what became of it is stable.
 pub(super) const TABLE: Definition = Definition {
     name: "ticks",
+    private: Privacy::Public,
     table: table::Table::Ticks,
     every_version: false,
     live,

@@ -24,11 +24,14 @@ use crate::history::newest::{Columns, Covered, NewestExec, chunks, millis};
 use crate::history::scan::Scan;
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 
 /// How one table is read.
 pub(crate) struct Definition {
     /// SQL name.
     pub(crate) name: &'static str,
+    /// What of it is whose.
+    pub(crate) private: Privacy,
     /// Whose rows.
     pub(crate) table: Table,
     /// Whether each version of a row is a row of its own, told apart by `t`; otherwise the newest stands.

@@ -10,10 +10,11 @@ use model::money::price;
 
 use crate::history::wanted::Wanted;
 use crate::tables::View;
+use crate::tables::private::Privacy;
 use crate::tables::snapshot_table::{Definition, text};
 
 /// The table.
-pub(super) const TABLE: Definition = Definition { name: "zones", schema, rows };
+pub(super) const TABLE: Definition = Definition { name: "zones", private: Privacy::Public, schema, rows };
 
 fn schema() -> Schema {
     let number = |name: &str, nullable| Field::new(name, DataType::Float64, nullable);

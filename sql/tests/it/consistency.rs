@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, TimestampMillisecondType, UInt64Type};
 use model::time::Granularity;
-use model::{Batch, Change};
+use model::{Batch, Change, Reader};
 
 use crate::world::{NOW, World, bar, ms, series, t};
 
@@ -40,7 +40,7 @@ async fn a_query_reads_one_t_while_batches_are_applied() {
     let (mut seen, mut queries) = (std::collections::BTreeSet::new(), 0);
     while queries < 30 || (seen.len() < 3 && queries < 10_000) {
         queries += 1;
-        let result = world.engine.query(sql, &world.engine.limits()).await.unwrap();
+        let result = world.engine.query(sql, &Reader::House, &world.engine.limits()).await.unwrap();
         let at = result.t;
         for batch in result.collect().await.unwrap() {
             for row in 0..batch.num_rows() {

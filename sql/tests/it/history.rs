@@ -2,9 +2,9 @@
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use model::Zones;
 use model::table::{self, Context, Table};
 use model::time::{DAY_MS, Granularity};
+use model::{Reader, Zones};
 
 use crate::world::{World, bar, ms, series, t, write_file};
 
@@ -94,7 +94,7 @@ async fn a_folder_alone_is_shown_as_of_its_newest_version() {
     let world = World::new();
     let folder = world.folder.path().to_str().unwrap();
     let alone = sql::shell::open_folder(sql::Config::default(), Zones::built_in(), folder).unwrap();
-    let result = alone.query("SELECT count(*) FROM bars", &alone.limits()).await.unwrap();
+    let result = alone.query("SELECT count(*) FROM bars", &Reader::House, &alone.limits()).await.unwrap();
     assert_eq!(result.t, t("2026-03-10T12:00:01Z"));
     let rows = result.collect().await.unwrap();
     // Without a live state nothing contradicts the versions of 2026-03-10.

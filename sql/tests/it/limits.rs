@@ -1,5 +1,6 @@
 //! Limits of rows, time, memory and number.
 
+use model::Reader;
 use model::humane::Span;
 use sql::{Config, Error, Limits};
 
@@ -9,7 +10,7 @@ use crate::world::World;
 async fn too_many_rows_are_an_error_not_a_shorter_result() {
     let world = World::new();
     let limits = Limits { max_rows: 10, ..world.engine.limits() };
-    let run = async |sql: &str| world.engine.query(sql, &limits).await.unwrap().collect().await;
+    let run = async |sql: &str| world.engine.query(sql, &Reader::House, &limits).await.unwrap().collect().await;
     assert!(matches!(run("SELECT * FROM generate_series(1, 11)").await, Err(Error::TooManyRows { limit: 10 })));
     assert_eq!(run("SELECT * FROM generate_series(1, 10)").await.unwrap()[0].num_rows(), 10);
 }
@@ -19,7 +20,7 @@ async fn a_long_query_ends_at_its_time_limit_and_leaves_its_slot() {
     let world = World::with(Config { concurrency: 1, ..Config::default() });
     let sql = "SELECT count(*) FROM generate_series(1, 1000000000) a, generate_series(1, 1000000000) b WHERE a.value * b.value = 7";
     let limits = Limits { timeout: Span::from_millis(150), ..world.engine.limits() };
-    let ended = async { world.engine.query(sql, &limits).await?.collect().await };
+    let ended = async { world.engine.query(sql, &Reader::House, &limits).await?.collect().await };
     let error = ended.await.unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error}");
     assert_eq!(error.sqlstate(), "57014");
@@ -31,9 +32,9 @@ async fn a_long_query_ends_at_its_time_limit_and_leaves_its_slot() {
 async fn queries_wait_for_a_slot_no_longer_than_their_time() {
     let world = World::with(Config { concurrency: 1, ..Config::default() });
     let endless = "SELECT value FROM generate_series(1, 1000000000)";
-    let slow = world.engine.query(endless, &world.engine.limits()).await.unwrap();
+    let slow = world.engine.query(endless, &Reader::House, &world.engine.limits()).await.unwrap();
     let limits = Limits { timeout: Span::from_millis(100), ..world.engine.limits() };
-    let refused = world.engine.query("SELECT 1", &limits).await.unwrap_err();
+    let refused = world.engine.query("SELECT 1", &Reader::House, &limits).await.unwrap_err();
     assert!(matches!(refused, Error::Busy { limit: 1, .. }), "{refused}");
     assert!(refused.is_transient());
     drop(slow);

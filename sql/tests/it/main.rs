@@ -7,6 +7,7 @@ mod consistency;
 mod history;
 mod limits;
 mod pgwire;
+mod privacy;
 mod psql;
 mod shell;
 mod slt;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use model::Batch;
 use model::humane::Secret;
+use model::{Batch, Reader};
+use sql::pgwire::Logins;
 use sql::{Config, PgwireConfig};
 use tokio::sync::oneshot;
 use tokio_postgres::error::SqlState;
@@ -20,6 +21,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(world: &World, config: PgwireConfig) -> Self {
+        Self::with(world, config, None).await
+    }
+
+    async fn with(world: &World, config: PgwireConfig, logins: Option<Arc<dyn Logins>>) -> Self {
         let config = PgwireConfig { listen: "127.0.0.1:0".into(), ..config };
         let listener = sql::pgwire::bind(&config).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -29,7 +34,7 @@ impl Server {
             let shutdown = async move {
                 let _ = stopped.await;
             };
-            sql::pgwire::serve(listener, engine, &config, shutdown).await;
+            sql::pgwire::serve(listener, engine, &config, logins, shutdown).await;
         });
         Self { port, _stop: stop }
     }
@@ -191,6 +196,41 @@ async fn a_password_is_asked_for_where_there_is_one() {
     let refused = server.connect(Some("wrong")).await.expect_err("a wrong password is refused");
     assert_eq!(refused.code(), Some(&SqlState::INVALID_PASSWORD));
     assert!(server.connect(None).await.is_err());
+}
+
+/// Whoever has Acme's key.
+struct OneKey;
+
+#[async_trait::async_trait]
+impl Logins for OneKey {
+    async fn login(&self, user: &str, password: &str, _: &str) -> Result<Reader, String> {
+        match (user, password) {
+            ("trader", "obk_acme") => Ok(Reader::Organisation("Acme".into())),
+            _ => Err("no such key".to_owned()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_there_are_accounts_each_reads_with_their_own_eyes() {
+    let world = World::new();
+    let server = Server::with(&world, PgwireConfig::default(), Some(Arc::new(OneKey))).await;
+    let refused = server.connect(Some("obk_beta")).await.expect_err("nobody has that key");
+    assert_eq!(refused.code(), Some(&SqlState::INVALID_PASSWORD));
+    assert!(!refused.to_string().contains("no such key"), "the reason stays here: {refused}");
+    assert!(server.connect(None).await.is_err());
+    let client = server.connect(Some("obk_acme")).await.unwrap();
+    let bids = "SELECT bid FROM bids ORDER BY bid";
+    let own = ["b-0", "b-1", "s-1"].map(|bid| [Some(bid.to_owned())]);
+    assert_eq!(texts(&client, bids).await, own);
+    // Prepared, inside a transaction, and after everything was reset: the same eyes.
+    let rows = client.query("SELECT bid FROM bids WHERE organisation <> $1", &[&"Acme"]).await.unwrap();
+    assert!(rows.is_empty());
+    client.batch_execute("BEGIN").await.unwrap();
+    assert_eq!(texts(&client, bids).await, own);
+    client.batch_execute("COMMIT").await.unwrap();
+    client.batch_execute("RESET ALL").await.unwrap();
+    assert_eq!(texts(&client, bids).await, own);
 }
 
 #[tokio::test]

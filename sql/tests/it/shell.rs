@@ -1,5 +1,6 @@
 //! The shell's one-shot form.
 
+use model::Reader;
 use sql::shell::{Answer, Options, OutputFormat, run_command};
 
 use crate::world::World;
@@ -49,7 +50,7 @@ async fn backslash_commands_describe() {
 #[tokio::test]
 async fn an_answer_over_http_is_read_back() {
     let world = World::new();
-    let result = world.engine.query("SELECT zone FROM kpis", &world.engine.limits()).await.unwrap();
+    let result = world.engine.query("SELECT zone FROM kpis", &Reader::House, &world.engine.limits()).await.unwrap();
     let (t, schema) = (result.t, result.schema.clone());
     let bytes = sql::encode::arrow_stream(t, &schema, &result.collect().await.unwrap()).unwrap();
     let answer = Answer::from_arrow_stream(&bytes).unwrap();

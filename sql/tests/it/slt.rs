@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use model::Reader;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType};
 
 use crate::world::World;
@@ -16,7 +17,7 @@ impl AsyncDB for Db {
     type ColumnType = DefaultColumnType;
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, sql::Error> {
-        let result = self.0.engine.query(sql, &self.0.engine.limits()).await?;
+        let result = self.0.engine.query(sql, &Reader::House, &self.0.engine.limits()).await?;
         let types = result.schema.fields().iter().map(|field| column_type(field.data_type())).collect();
         let options = FormatOptions::default().with_null("NULL");
         let mut rows = Vec::new();

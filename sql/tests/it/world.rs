@@ -14,7 +14,7 @@ use model::table::{self, Context, Table};
 use model::time::{DAY_MS, Granularity, HOUR_MS, MINUTE_MS, T, parse_instant};
 use model::{
     Alert, AlertState, Anomaly, AnomalyKind, Award, Bar, BarKey, BarRow, Batch, BidEvent, BidKpi, BidKpiKey, Change,
-    Clearing, Correlation, Disposition, Kpi, Market, Names, Notice, Pnl, Rule, SeriesKey, Settlement, Severity,
+    Clearing, Correlation, Disposition, Kpi, Market, Names, Notice, Pnl, Reader, Rule, SeriesKey, Settlement, Severity,
     Snapshot, Tick, TickRow, Zones,
 };
 use sql::{Config, Engine, HistoryConfig, Metrics};
@@ -70,7 +70,7 @@ impl World {
 
     /// All rows of a query.
     pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>, sql::Error> {
-        self.engine.query(sql, &self.engine.limits()).await?.collect().await
+        self.engine.query(sql, &Reader::House, &self.engine.limits()).await?.collect().await
     }
 }
 
