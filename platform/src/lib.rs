@@ -15,6 +15,7 @@
 pub mod audit;
 pub mod config;
 pub mod database;
+pub mod desk;
 mod error;
 pub mod idempotency;
 pub mod identity;

@@ -154,12 +154,8 @@ impl Provider {
         id_token::verify(&token, &keys, &expected).map_err(|reason| self.says(reason))
     }
 
-    /// The id_token for a code.
-    async fn exchange(&self, metadata: &Metadata, code: &str, verifier: &str) -> Result<String, Error> {
-        #[derive(Deserialize)]
-        struct Answer {
-            id_token: String,
-        }
+    /// What is sent for an id_token. Apart, since a form must not be held while one waits.
+    fn request(&self, metadata: &Metadata, code: &str, verifier: &str) -> Result<Request, Error> {
         let mut form = Form::new(String::new());
         form.append_pair("grant_type", "authorization_code")
             .append_pair("code", code)
@@ -183,7 +179,16 @@ impl Provider {
         } else {
             form.append_pair("client_id", id).append_pair("client_secret", secret);
         }
-        let request = Request { body: Some(form.finish().into()), headers };
+        Ok(Request { body: Some(form.finish().into()), headers })
+    }
+
+    /// The id_token for a code.
+    async fn exchange(&self, metadata: &Metadata, code: &str, verifier: &str) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            id_token: String,
+        }
+        let request = self.request(metadata, code, verifier)?;
         let response = self.client.call(self.rules, &metadata.token_endpoint, request).await?;
         if response.status >= 500 {
             let host = self.config.issuer.clone();

@@ -24,6 +24,7 @@ mod errand;
 mod factor;
 mod identify;
 pub mod invitation;
+pub mod leave;
 pub mod login;
 pub mod me;
 pub mod mfa;

@@ -1,6 +1,6 @@
 //! What a list can be narrowed by and ordered by, as a resource says it.
 
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{FromSqlOwned, ToSql};
 use uuid::Uuid;
 
 use crate::validate;
@@ -9,7 +9,7 @@ use crate::validate;
 pub(super) const MAX_TEXT: usize = 500;
 
 /// What names a row: a UUID, or a code.
-pub trait Key: ToSql + std::fmt::Display + Sync + Send {
+pub trait Key: ToSql + FromSqlOwned + std::fmt::Display + Sync + Send {
     /// Reads it; nothing if it cannot be one.
     fn parse(text: &str) -> Option<Self>
     where

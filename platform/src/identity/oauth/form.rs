@@ -1,5 +1,6 @@
 //! What goes over the wire for a log-in at another issuer.
 
+use data_encoding::BASE64URL_NOPAD;
 use model::humane::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -73,4 +74,12 @@ pub struct OauthEnd {
     /// Path of ours.
     #[schema(example = "/profile")]
     pub return_path: String,
+}
+
+impl OauthEnd {
+    /// Where the browser goes on: the answer, in base64url, behind `#oauth=`. What follows `#` reaches no server and no log.
+    pub fn place(&self) -> String {
+        let answer = serde_json::to_vec(&self.answer).unwrap_or_default();
+        format!("{}#oauth={}", self.return_path, BASE64URL_NOPAD.encode(&answer))
+    }
 }
