@@ -54,6 +54,8 @@ pub struct Deps {
     pub is_current: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Where metrics live.
     pub registry: prometheus::Registry,
+    /// Accounts and what they have, where there are any.
+    pub platform: Option<platform::Platform>,
 }
 
 /// The state shared by all handlers.

@@ -28,6 +28,8 @@ pub struct Config {
     pub stop_timeout: Span,
     /// Connections at one time; further ones wait in the listen queue.
     pub max_connections: usize,
+    /// Whether a proxy of ours stands before us, whose `X-Forwarded-For` tells the client's address.
+    pub behind_proxy: bool,
     /// Largest request body in bytes.
     pub body_limit_bytes: usize,
     /// Most bars one answer is computed from.
@@ -47,6 +49,7 @@ impl Default for Config {
             header_timeout: Span::from_millis(10_000),
             stop_timeout: Span::from_millis(1_500),
             max_connections: 20_000,
+            behind_proxy: false,
             body_limit_bytes: 1 << 20,
             max_bars: 200_000,
             websocket: WebSocket::default(),

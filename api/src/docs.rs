@@ -13,8 +13,8 @@ use warp::{Filter, Reply};
 use crate::error::{Error, ErrorBody};
 use crate::params::{Params, raw_query};
 use crate::rest::{
-    Answer, Routes, analytics, answer, auctions, bids, broadcast, explain, json, market, settlement, simulate, sockets,
-    sql, system,
+    Answer, Routes, Shared, actions, analytics, answer, auctions, bids, broadcast, explain, json, market, resources,
+    settlement, simulate, sockets, sql, system,
 };
 
 /// Where the document is.
@@ -50,6 +50,18 @@ const DOCUMENT: &str = "/api/openapi.json";
         (name = "analytics", description = "What follows from it"),
         (name = "explain", description = "Where a number comes from"),
         (name = "sql", description = "Ask anything"),
+        (name = "identity", description = "Who you are: register, sign in, second factor, sessions"),
+        (name = "assets", description = "Sites and what stands on them"),
+        (name = "organisation", description = "Your organisation, its members, keys and invitations"),
+        (name = "notifications", description = "What you are told, and how"),
+        (name = "dashboards", description = "Dashboards"),
+        (name = "models", description = "The registry of models"),
+        (name = "privacy", description = "Consents, and how long data is kept"),
+        (name = "admin", description = "For operators of the platform"),
+        (name = "rules", description = "Alert rules"),
+        (name = "billing", description = "Plans, quotas and use"),
+        (name = "flags", description = "What is switched on for your organisation"),
+        (name = "audit", description = "Who did what, when, from where"),
         (name = "websocket", description = "The market as it changes"),
         (name = "simulate", description = "Pretend that something happened (administrators)"),
         (name = "system", description = "How the program is doing"),
@@ -64,6 +76,8 @@ impl Modify for Keys {
         let components = document.components.get_or_insert_default();
         let header = ApiKey::Header(ApiKeyValue::new("X-Admin-Key"));
         components.add_security_scheme("admin_key", SecurityScheme::ApiKey(header));
+        components
+            .add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))));
         components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     }
 }
@@ -95,9 +109,14 @@ impl Modify for Aliases {
     }
 }
 
-/// The OpenAPI document.
-pub(crate) fn document() -> Document {
-    Api::openapi()
+/// The OpenAPI document; of accounts and what they have only where there are any.
+pub(crate) fn document(has_accounts: bool) -> Document {
+    let mut document = Api::openapi();
+    if has_accounts {
+        actions::document(&mut document);
+        resources::document(&mut document);
+    }
+    document
 }
 
 /// This API as an OpenAPI document.
@@ -110,8 +129,8 @@ fn openapi(query: &str, document: &Document) -> Answer {
 }
 
 /// `/api/openapi.json`, `/api/docs`, `/docs`.
-pub(crate) fn routes() -> Routes {
-    let document = Arc::new(document());
+pub(crate) fn routes(app: &Shared) -> Routes {
+    let document = Arc::new(document(app.deps.platform.is_some()));
     let config = Arc::new(Config::from(DOCUMENT));
     let json = warp::path!("api" / "openapi.json").and(warp::get()).and(raw_query()).then(move |query: String| {
         let document = Arc::clone(&document);
@@ -149,7 +168,7 @@ mod tests {
 
     #[test]
     fn documents_the_route_table_and_nothing_else() {
-        let document = serde_json::to_value(super::document()).unwrap();
+        let document = serde_json::to_value(super::document(true)).unwrap();
         let documented: BTreeSet<String> = document["paths"]
             .as_object()
             .unwrap()
@@ -159,7 +178,7 @@ mod tests {
             })
             .collect();
         let table: BTreeSet<String> =
-            crate::routes::all().into_iter().map(|(method, template)| format!("{method} {template}")).collect();
+            crate::routes::all().into_iter().map(|route| format!("{} {}", route.method, route.template)).collect();
         assert_eq!(documented, table);
     }
 }

@@ -4,6 +4,7 @@
 //! What the client did wrong is said in full. What went wrong inside is logged with the request's id and
 //! answered with a plain sentence: internals never leave the house.
 
+use platform::refusal::{Failure, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -75,6 +76,53 @@ pub enum Error {
     /// The administrator's key is missing or wrong.
     #[error("this needs the administrator's key, as header X-Admin-Key or Authorization: Bearer")]
     Unauthorized,
+    /// Nobody has signed in, and this is for those who have.
+    #[error(
+        "sign in first: POST /api/auth/login, then send Authorization: Bearer <access token>; or an API key as X-API-Key"
+    )]
+    SignIn,
+    /// Who it is could not be found out.
+    #[error("{0}")]
+    NotKnown(String),
+    /// Known, and may not.
+    #[error("{0}")]
+    Denied(String),
+    /// Fields that are not as they must be.
+    #[error("{message}")]
+    Invalid {
+        /// All of them in one sentence.
+        message: String,
+        /// Each by itself.
+        fields: Vec<platform::validate::FieldError>,
+    },
+    /// In the way of something of the platform: with a code of its own.
+    #[error("{message}")]
+    Clash {
+        /// Stable name.
+        code: &'static str,
+        /// What stands in the way.
+        message: String,
+    },
+    /// Changed since it was read.
+    #[error("version {given} of it was changed since: version {stands} stands")]
+    Stale {
+        /// What the caller had read.
+        given: i64,
+        /// What stands.
+        stands: i64,
+    },
+    /// A change that does not say of which version.
+    #[error("say which version is changed: If-Match with the ETag that was read, or If-Match: * for whatever stands")]
+    NoVersion,
+    /// Too often.
+    #[error("too many requests: try again in {retry_after_s} s")]
+    TooOften {
+        /// Seconds until it may be tried again.
+        retry_after_s: u64,
+    },
+    /// More than the plan includes.
+    #[error("{0}")]
+    Quota(String),
     /// The browser's origin is not allowed.
     #[error("this origin is not allowed")]
     Forbidden,
@@ -144,6 +192,15 @@ impl Error {
             Self::BadBody(_) => (StatusCode::BAD_REQUEST, "bad_body"),
             Self::BadQuery { .. } => (StatusCode::BAD_REQUEST, "bad_query"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::SignIn => (StatusCode::UNAUTHORIZED, "sign_in"),
+            Self::NotKnown(_) => (StatusCode::UNAUTHORIZED, "not_known"),
+            Self::Denied(_) => (StatusCode::FORBIDDEN, "denied"),
+            Self::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Self::Clash { code, .. } => (StatusCode::CONFLICT, code),
+            Self::Stale { .. } => (StatusCode::PRECONDITION_FAILED, "stale"),
+            Self::NoVersion => (StatusCode::PRECONDITION_REQUIRED, "no_version"),
+            Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_often"),
+            Self::Quota(_) => (StatusCode::FORBIDDEN, "quota_reached"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             Self::UnknownZone { .. } => (StatusCode::NOT_FOUND, "unknown_zone"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
@@ -175,6 +232,9 @@ impl Error {
             Self::UnknownZone { zone, known } => json!({"given": zone, "known": known}),
             Self::BadQuery { sqlstate, .. } => json!({"sqlstate": sqlstate}),
             Self::TooLarge { limit } => json!({"limit_bytes": limit}),
+            Self::Invalid { fields, .. } => json!({"fields": fields}),
+            Self::Stale { given, stands } => json!({"given": given, "stands": stands}),
+            Self::TooOften { retry_after_s } => json!({"retry_after_s": retry_after_s}),
             _ => json!({}),
         };
         ErrorBody { error: ErrorDetail { code: code.to_owned(), message, details } }
@@ -189,6 +249,9 @@ impl Error {
         let mut response = warp::reply::with_status(warp::reply::json(&self.body()), status).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Self::TooOften { retry_after_s } = self {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
         }
         response
     }
@@ -205,6 +268,30 @@ impl From<sql::Error> for Error {
             }
             error if error.is_transient() => Self::Unavailable(error.to_string()),
             error => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        let refusal = match failure {
+            Failure::Refused(refusal) => refusal,
+            Failure::Failed(error) if error.is_transient() => {
+                tracing::warn!(%error, "the platform cannot answer now");
+                return Self::Unavailable("accounts cannot be asked now: try again in a moment".to_owned());
+            }
+            Failure::Failed(error) => return Self::Internal(error.to_string()),
+        };
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::Invalid(fields) => Self::Invalid { message, fields },
+            Refusal::NotFound { .. } => Self::NotFound(message),
+            Refusal::Conflict { code, message, .. } => Self::Clash { code, message },
+            Refusal::Stale { given, stands } => Self::Stale { given, stands },
+            Refusal::Forbidden(_) => Self::Denied(message),
+            Refusal::Unknown(_) => Self::NotKnown(message),
+            Refusal::TooOften { retry_after_ms } => Self::TooOften { retry_after_s: retry_after_ms.div_ceil(1_000) },
+            Refusal::Quota { .. } => Self::Quota(message),
         }
     }
 }

@@ -23,10 +23,8 @@ pub(crate) fn raw_query() -> BoxedFilter<(String,)> {
 impl Params {
     /// Parses `a=1&b=2` and refuses every name that is not in `allowed`.
     pub(crate) fn parse(raw: &str, allowed: &[&str]) -> Result<Self, Error> {
-        let mut found = Vec::new();
-        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(&name.replace('+', " "))?;
+        let found = Self::all(raw)?;
+        for (name, _) in &found {
             if !allowed.contains(&name.as_str()) {
                 let list = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
                 return Err(Error::BadParameter {
@@ -34,9 +32,18 @@ impl Params {
                     details: json!({"parameter": name, "allowed": allowed}),
                 });
             }
-            found.push((name, decode(&value.replace('+', " "))?));
         }
         Ok(Self(found))
+    }
+
+    /// Every pair as it stands: for those who say themselves what they take.
+    pub(crate) fn all(raw: &str) -> Result<Vec<(String, String)>, Error> {
+        let pairs = raw.split('&').filter(|pair| !pair.is_empty());
+        let read = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(&name.replace('+', " "))?, decode(&value.replace('+', " "))?))
+        });
+        read.collect()
     }
 
     /// A value that may be given once. An empty one counts as absent.

@@ -6,13 +6,18 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use platform::permission::Permission;
 use warp::filters::BoxedFilter;
 use warp::http::Method;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
+use crate::app::App;
+use crate::auth::Access::{self, Member, Operator, Public};
 use crate::error::Error;
-use crate::rest::{Shared, analytics, auctions, bids, explain, market, settlement, simulate, sockets, sql, system};
+use crate::rest::{
+    Shared, actions, analytics, auctions, bids, explain, market, resources, settlement, simulate, sockets, sql, system,
+};
 use crate::{docs, web};
 
 /// What a client hears while a restart repeats the past, or where the state is another process's.
@@ -24,85 +29,101 @@ const NUMBERS: [&str; 6] = ["market", "bids", "settlement", "analytics", "explai
 /// The prefixes under which the WebSocket's routes answer alike.
 pub(crate) const SOCKET_PREFIXES: [&str; 3] = ["/api/ws/ws", "/api/ws", "/ws"];
 
-/// Every documented route: method and template. Those of the sockets stand here without their prefix.
-pub(crate) const TABLE: [(Method, &str); 29] = [
-    (Method::GET, "/livez"),
-    (Method::GET, "/readyz"),
-    (Method::GET, "/health"),
-    (Method::GET, "/metrics"),
-    (Method::GET, "/api/openapi.json"),
-    (Method::GET, "/api/market/zones"),
-    (Method::GET, "/api/market/prices/latest"),
-    (Method::GET, "/api/market/prices/{zone}/history"),
-    (Method::GET, "/api/market/{location}/{interval}/book"),
-    (Method::GET, "/api/market/{location}/{interval}/merit-order"),
-    (Method::GET, "/api/market/{location}/{interval}/clearing"),
-    (Method::POST, "/api/market/{location}/{interval}/what-if"),
-    (Method::GET, "/api/market/{location}/awards"),
-    (Method::GET, "/api/market/bid-kpis"),
-    (Method::POST, "/api/bids"),
-    (Method::GET, "/api/bids"),
-    (Method::GET, "/api/bids/{id}"),
-    (Method::GET, "/api/bids/{id}/events"),
-    (Method::PATCH, "/api/bids/{id}"),
-    (Method::DELETE, "/api/bids/{id}"),
-    (Method::GET, "/api/settlement"),
-    (Method::GET, "/api/analytics/market-analytics"),
-    (Method::GET, "/api/analytics/anomaly-detection"),
-    (Method::GET, "/api/analytics/cross-market-analysis"),
-    (Method::GET, "/api/analytics/real-time-kpis"),
-    (Method::GET, "/api/explain/bar/{location}/{minute}"),
-    (Method::POST, "/api/sql"),
-    (Method::POST, "/simulate/price-update"),
-    (Method::POST, "/simulate/market-events"),
+const MARKET: Access = Member(Permission::MarketRead);
+const BIDS: Access = Member(Permission::BidsRead);
+const TRADE: Access = Member(Permission::BidsWrite);
+const SETTLEMENT: Access = Member(Permission::SettlementRead);
+const SQL: Access = Member(Permission::SqlQuery);
+
+/// Every documented route: method, template, and what it asks of whoever calls it. Those of the sockets stand here without
+/// their prefix.
+pub(crate) const TABLE: [(Method, &str, Access); 29] = [
+    (Method::GET, "/livez", Public),
+    (Method::GET, "/readyz", Public),
+    (Method::GET, "/health", Public),
+    (Method::GET, "/metrics", Public),
+    (Method::GET, "/api/openapi.json", Public),
+    (Method::GET, "/api/market/zones", Public),
+    (Method::GET, "/api/market/prices/latest", Public),
+    (Method::GET, "/api/market/prices/{zone}/history", Public),
+    (Method::GET, "/api/market/{location}/{interval}/book", Public),
+    (Method::GET, "/api/market/{location}/{interval}/merit-order", Public),
+    (Method::GET, "/api/market/{location}/{interval}/clearing", Public),
+    (Method::POST, "/api/market/{location}/{interval}/what-if", MARKET),
+    (Method::GET, "/api/market/{location}/awards", BIDS),
+    (Method::GET, "/api/market/bid-kpis", BIDS),
+    (Method::POST, "/api/bids", TRADE),
+    (Method::GET, "/api/bids", BIDS),
+    (Method::GET, "/api/bids/{id}", BIDS),
+    (Method::GET, "/api/bids/{id}/events", BIDS),
+    (Method::PATCH, "/api/bids/{id}", TRADE),
+    (Method::DELETE, "/api/bids/{id}", TRADE),
+    (Method::GET, "/api/settlement", SETTLEMENT),
+    (Method::GET, "/api/analytics/market-analytics", Public),
+    (Method::GET, "/api/analytics/anomaly-detection", Public),
+    (Method::GET, "/api/analytics/cross-market-analysis", Public),
+    (Method::GET, "/api/analytics/real-time-kpis", Public),
+    (Method::GET, "/api/explain/bar/{location}/{minute}", Public),
+    (Method::POST, "/api/sql", SQL),
+    (Method::POST, "/simulate/price-update", Operator),
+    (Method::POST, "/simulate/market-events", Operator),
 ];
 
 /// The sockets' routes, under each of `SOCKET_PREFIXES`.
-pub(crate) const SOCKETS: [(Method, &str); 6] = [
-    (Method::GET, "/market/{zone}"),
-    (Method::GET, "/prices"),
-    (Method::GET, "/health"),
-    (Method::GET, "/stats"),
-    (Method::POST, "/broadcast/price"),
-    (Method::POST, "/broadcast/alert"),
+pub(crate) const SOCKETS: [(Method, &str, Access); 6] = [
+    (Method::GET, "/market/{zone}", Public),
+    (Method::GET, "/prices", Public),
+    (Method::GET, "/health", Public),
+    (Method::GET, "/stats", Public),
+    (Method::POST, "/broadcast/price", Operator),
+    (Method::POST, "/broadcast/alert", Operator),
 ];
 
+/// A route.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) template: String,
+    pub(crate) access: Access,
+}
+
 /// Every route, with the sockets' under each prefix.
-pub(crate) fn all() -> Vec<(Method, String)> {
-    let plain = TABLE.into_iter().map(|(method, template)| (method, template.to_owned()));
-    let sockets = SOCKETS
-        .into_iter()
-        .flat_map(|(method, rest)| SOCKET_PREFIXES.map(|prefix| (method.clone(), format!("{prefix}{rest}"))));
-    plain.chain(sockets).collect()
+pub(crate) fn all() -> Vec<Route> {
+    let plain =
+        TABLE.into_iter().map(|(method, template, access)| Route { method, template: template.to_owned(), access });
+    let sockets = SOCKETS.into_iter().flat_map(|(method, rest, access)| {
+        SOCKET_PREFIXES.map(|prefix| Route { method: method.clone(), template: format!("{prefix}{rest}"), access })
+    });
+    plain.chain(sockets).chain(actions::table()).chain(resources::table()).collect()
 }
 
 /// Finds the template that a path belongs to.
 #[derive(Debug)]
-pub(crate) struct Templates(Vec<(Method, String)>);
+pub(crate) struct Templates(Vec<Route>);
 
 impl Templates {
     pub(crate) fn new() -> Self {
         let mut all = all();
         // A path that one template names in full must not be taken by another's parameter.
-        all.sort_by_key(|(_, template)| template.matches('{').count());
+        all.sort_by_key(|route| route.template.matches('{').count());
         Self(all)
     }
 
-    /// The template of a request; one label for the page's files and one for all that is unknown, so that nobody
-    /// can make metrics grow.
-    pub(crate) fn label(&self, method: &Method, path: &str) -> &str {
-        let found = self.0.iter().find(|(known, template)| known == method && fits(template, path));
+    /// The template of a request, and what is asked of the caller; one label for the page's files and one for all that is
+    /// unknown, so that nobody can make metrics grow. What is no route is the page, its files, or answered with an error.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> (&str, Access) {
+        let found = self.0.iter().find(|route| route.method == *method && fits(&route.template, path));
         let other = if path.starts_with("/api/") { "unknown" } else { "page" };
-        found.map_or(other, |(_, template)| template)
+        found.map_or((other, Public), |route| (&route.template, route.access))
     }
 
     /// Whether a path is a route's, by any method.
     pub(crate) fn knows(&self, path: &str) -> bool {
-        self.0.iter().any(|(_, template)| fits(template, path))
+        self.0.iter().any(|route| fits(&route.template, path))
     }
 }
 
-fn fits(template: &str, path: &str) -> bool {
+pub(crate) fn fits(template: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     let mut parts = template.split('/');
     parts.by_ref().all(|part| segments.next().is_some_and(|s| s == part || (part.starts_with('{') && !s.is_empty())))
@@ -111,10 +132,11 @@ fn fits(template: &str, path: &str) -> bool {
 
 /// The filter tree. Never rejects: what no route takes is answered with an error.
 pub(crate) fn tree(
-    app: &Shared,
+    app: &Arc<App>,
 ) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + Send + Sync + use<> {
+    let app = &Shared::of(app);
     let api = system::routes(app)
-        .or(docs::routes())
+        .or(docs::routes(app))
         .unify()
         .or(not_ready(app))
         .unify()
@@ -132,6 +154,10 @@ pub(crate) fn tree(
         .unify()
         .or(sql::routes(app))
         .unify()
+        .or(actions::routes(app))
+        .unify()
+        .or(resources::routes(app))
+        .unify()
         .or(sockets::routes(app))
         .unify()
         .or(simulate::routes(app))
@@ -145,7 +171,7 @@ pub(crate) fn tree(
 /// Answers for the routes whose numbers come from the state, while it is not as new as anything that anybody has seen of
 /// it: no number at all is better than one of the past, or of half a state.
 fn not_ready(app: &Shared) -> BoxedFilter<(Response,)> {
-    let app = Arc::clone(app);
+    let app = app.clone();
     let check = move |part: String| {
         let tells = NUMBERS.contains(&part.as_str()) && !(app.deps.is_current)();
         let answer = tells.then(|| Error::NotReady(NOT_CURRENT.to_owned()).into_response());
@@ -172,7 +198,7 @@ mod tests {
     #[test]
     fn a_path_counts_under_its_template() {
         let templates = Templates::new();
-        let label = |path: &str| templates.label(&Method::GET, path).to_owned();
+        let label = |path: &str| templates.find(&Method::GET, path).0.to_owned();
         assert_eq!(label("/api/market/prices/pjm/history"), "/api/market/prices/{zone}/history");
         assert_eq!(label("/api/market/es/1750536000000/book"), "/api/market/{location}/{interval}/book");
         assert_eq!(label("/api/ws/ws/market/PJM"), "/api/ws/ws/market/{zone}");

@@ -16,12 +16,13 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
-use warp::http::{HeaderValue, Method, Request};
+use warp::http::{HeaderMap, HeaderValue, Method, Request};
 use warp::reply::Response;
 
+use crate::app::App;
+use crate::auth::{Access, gate};
 use crate::config::Config;
 use crate::error::Error;
-use crate::rest::Shared;
 
 /// Binds the address with the socket options that every accepted connection inherits.
 pub(crate) fn bind(config: &Config) -> Result<TcpListener, Error> {
@@ -39,7 +40,7 @@ pub(crate) fn bind(config: &Config) -> Result<TcpListener, Error> {
 }
 
 /// Accepts until told to stop, then lets open requests finish for `stop_timeout`.
-pub(crate) async fn run<S>(listener: TcpListener, service: S, app: Shared)
+pub(crate) async fn run<S>(listener: TcpListener, service: S, app: Arc<App>)
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
@@ -63,7 +64,7 @@ where
             let gauge = app.metrics.connections.clone();
             let scoped = hyper::service::service_fn(move |request| {
                 let (service, app) = (service.clone(), Arc::clone(&app));
-                async move { Ok::<_, Infallible>(respond(&service, &app, request).await) }
+                async move { Ok::<_, Infallible>(respond(&service, &app, request, peer).await) }
             });
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), scoped);
             // A client that resets its connection is no event.
@@ -103,7 +104,7 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<Accep
     }
 }
 
-async fn respond<S>(service: &S, app: &Shared, mut request: Request<Incoming>) -> Response
+async fn respond<S>(service: &S, app: &App, mut request: Request<Incoming>, peer: SocketAddr) -> Response
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
 {
@@ -115,13 +116,23 @@ where
     if method == Method::HEAD {
         *request.method_mut() = Method::GET;
     }
-    let route = app.templates.label(request.method(), &path);
+    let (route, access) = app.templates.find(request.method(), &path);
+    let origin = gate::origin(app, &request, peer, &id);
     app.metrics.requests_in_flight.inc();
-    let mut response = match timeout(app.config.request_timeout.0, service.call(request)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
-        Err(_) => Error::Timeout(app.config.request_timeout).into_response(),
+    let answer = async {
+        match gate::pass(app, &request, access, origin).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                match service.call(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
+            Err(error) => error.into_response(),
+        }
     };
+    let answered = timeout(app.config.request_timeout.0, answer).await;
+    let mut response = answered.unwrap_or_else(|_| Error::Timeout(app.config.request_timeout).into_response());
     app.metrics.requests_in_flight.dec();
     let (status, elapsed) = (response.status(), started.elapsed());
     app.metrics.requests.with_label_values(&[route, method.as_str(), status.as_str()]).inc();
@@ -130,7 +141,18 @@ where
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
+    guard(response.headers_mut(), access != Access::Public || path.starts_with("/api/auth/"));
     response
+}
+
+/// What browsers are told of every answer: it is of the type that it says, and where one came from is nobody's business;
+/// what belongs to an account is kept nowhere on the way.
+fn guard(headers: &mut HeaderMap, is_somebodys: bool) {
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    if is_somebodys {
+        headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
+    }
 }
 
 /// The client's own request id if it is a sensible one, else a new one.

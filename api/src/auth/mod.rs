@@ -1,11 +1,19 @@
-//! Who may do what. For now there is one role beside everybody: the administrator, known by a key.
+//! Who may do what: the gate finds out who asks, and the table of routes says what is asked of them.
 //!
-//! The key comes as `X-Admin-Key: …` or `Authorization: Bearer …` and is compared in constant time.
+//! The house itself has a key, for the time before there are accounts and for what they cannot do: it comes as
+//! `X-Admin-Key: …` or `Authorization: Bearer …` and is compared in constant time.
+
+mod access;
+mod caller;
+pub(crate) mod gate;
 
 use model::humane::Secret;
 use subtle::ConstantTimeEq;
 use warp::http::HeaderMap;
 use warp::http::header::AUTHORIZATION;
+
+pub(crate) use access::Access;
+pub(crate) use caller::Caller;
 
 use crate::error::Error;
 

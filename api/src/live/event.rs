@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use model::clearing::ClearingKey;
 use model::location::zone_code;
@@ -17,7 +18,8 @@ use model::money::{price, volume_mwh};
 use model::output::{CorrelationKey, KpiKey};
 use model::time::{T, rfc3339};
 use model::{
-    Alert, BarKey, BarRow, Change, Clearing, Correlation, Granularity, Kpi, LiveBid, Notice, SeriesKey, Snapshot,
+    Alert, BarKey, BarRow, Change, Clearing, Correlation, Granularity, Kpi, LiveBid, Notice, Reader, SeriesKey,
+    Snapshot, rule,
 };
 use serde::Serialize;
 
@@ -80,6 +82,37 @@ pub(crate) enum Target {
     Everybody,
 }
 
+/// Who may see an event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Audience {
+    Everybody,
+    /// Members of this organisation.
+    Only(Arc<str>),
+    /// Members of all others. (The house hears what the organisation does.)
+    Others(Arc<str>),
+}
+
+impl Audience {
+    /// Of what belongs to an organisation.
+    fn only(organisation: &str) -> Self {
+        Self::Only(organisation.into())
+    }
+
+    /// Of what belongs to the owner of a rule.
+    fn of_rule(rule: &str) -> Self {
+        rule::owner(rule).map_or(Self::Everybody, Self::only)
+    }
+
+    /// Whether this reader is in it.
+    pub(crate) fn has(&self, reader: &Reader) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Only(organisation) => reader.sees(organisation),
+            Self::Others(organisation) => !reader.sees(organisation),
+        }
+    }
+}
+
 /// What a later event with the same key replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Key {
@@ -98,6 +131,7 @@ pub(crate) enum Key {
 /// One event.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
+    pub(crate) audience: Audience,
     pub(crate) target: Target,
     pub(crate) channel: Channel,
     pub(crate) key: Key,
@@ -254,7 +288,7 @@ fn zone_of(series: SeriesKey) -> Target {
 }
 
 fn of_zone(series: SeriesKey, channel: Channel, key: Key, t: T, says: Says) -> Event {
-    Event { target: zone_of(series), channel, key, t, says }
+    Event { audience: Audience::Everybody, target: zone_of(series), channel, key, t, says }
 }
 
 /// A series' newest minute. Classic clients show this as *the* price.
@@ -281,21 +315,23 @@ pub(crate) fn kpi_update(t: T, kpi: &Kpi, removed: bool) -> Event {
 /// An alert that was raised, revised or withdrawn.
 pub(crate) fn market_alert(t: T, alert: &Alert) -> Event {
     let anomaly = &alert.anomaly;
-    of_zone(anomaly.series, Channel::Alerts, Key::Alert(anomaly.id), t, Says::Alert(Box::new(alert.clone())))
+    let audience = Audience::of_rule(&anomaly.rule);
+    let says = Says::Alert(Box::new(alert.clone()));
+    Event { audience, ..of_zone(anomaly.series, Channel::Alerts, Key::Alert(anomaly.id), t, says) }
 }
 
 /// What a person or the market says; `index` is its place in the batch.
 pub(crate) fn notice(t: T, index: u32, notice: &Notice) -> Event {
     let target = if notice.zone == "*" { Target::Everybody } else { Target::Zone(zone_code(&notice.zone)) };
     let says = Says::Notice(Box::new(notice.clone()));
-    Event { target, channel: Channel::Alerts, key: Key::Once(t, index), t, says }
+    Event { audience: Audience::Everybody, target, channel: Channel::Alerts, key: Key::Once(t, index), t, says }
 }
 
 /// A correlation.
 pub(crate) fn correlation_update(t: T, row: &Correlation, removed: bool) -> Event {
     let target = Target::Pair(row.a.location.zone_code(), row.b.location.zone_code());
     let (channel, key) = (Channel::Correlations, Key::Correlation(row.key()));
-    Event { target, channel, key, t, says: Says::Correlation(*row, removed) }
+    Event { audience: Audience::Everybody, target, channel, key, t, says: Says::Correlation(*row, removed) }
 }
 
 /// A live bid.
@@ -303,7 +339,8 @@ pub(crate) fn bid(t: T, bid: &LiveBid, removed: bool) -> Event {
     let mut hash = std::hash::DefaultHasher::new();
     std::hash::Hash::hash(&bid.bid, &mut hash);
     let key = Key::Bid(std::hash::Hasher::finish(&hash));
-    of_zone(bid.series, Channel::Bids, key, t, Says::Bid(Box::new(bid.clone()), removed))
+    let audience = Audience::only(&bid.organisation);
+    Event { audience, ..of_zone(bid.series, Channel::Bids, key, t, Says::Bid(Box::new(bid.clone()), removed)) }
 }
 
 /// The top of an interval's book, and what is in it.
@@ -311,9 +348,19 @@ pub(crate) fn book_update(t: T, row: &Clearing, removed: bool) -> Event {
     of_zone(row.series, Channel::Book, Key::Book(row.key()), t, Says::Book(Box::new(row.clone()), removed))
 }
 
-/// The clearing of an interval as its book stands.
-pub(crate) fn clearing_update(t: T, row: &Clearing, removed: bool) -> Event {
-    of_zone(row.series, Channel::Clearing, Key::Clearing(row.key()), t, Says::Clearing(Box::new(row.clone()), removed))
+/// The clearing of an interval as its book stands. Which bid sets the price is for its owner, and for the house.
+pub(crate) fn clearing_update(live: &Snapshot, t: T, row: &Clearing, removed: bool) -> Vec<Event> {
+    let says = |row: &Clearing| Says::Clearing(Box::new(row.clone()), removed);
+    let event = |audience, row: &Clearing| Event {
+        audience,
+        ..of_zone(row.series, Channel::Clearing, Key::Clearing(row.key()), t, says(row))
+    };
+    let Some((_, bid)) = &row.marginal else { return vec![event(Audience::Everybody, row)] };
+    // Of a bid that the state no longer holds nobody is the owner. (No organisation is without a name.)
+    let owner = live.bids.get(bid).map_or("", |(_, bid)| bid.organisation.as_str());
+    let owner: Arc<str> = owner.into();
+    let masked = Clearing { marginal: None, ..row.clone() };
+    vec![event(Audience::Only(Arc::clone(&owner)), row), event(Audience::Others(owner), &masked)]
 }
 
 /// Remembers each series' newest minute, so that a correction of the past is never shown as the price.

@@ -13,7 +13,7 @@ use model::{Batch, Snapshot};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::event::{self, Channel, Event, Key, Newest, Target};
+use super::event::{self, Audience, Channel, Event, Key, Newest, Target};
 use super::subscription::{Spellings, Subscription};
 use crate::view::Labels;
 
@@ -36,9 +36,10 @@ pub(crate) struct Wording<'a> {
     pub(crate) spellings: &'a Spellings,
 }
 
-/// The events of one target and channel.
+/// The events of one audience, target and channel.
 #[derive(Debug)]
 pub(crate) struct Part {
+    audience: Audience,
     pub(crate) target: Target,
     pub(crate) channel: Channel,
     events: Vec<Event>,
@@ -90,24 +91,27 @@ impl Moment {
         events.extend(batch.bids.iter().map(|change| event::bid(t, change.row(), change.is_remove())));
         for change in &batch.clearing {
             let (row, is_gone) = (change.row(), change.is_remove());
-            events.extend([event::book_update(t, row, is_gone), event::clearing_update(t, row, is_gone)]);
+            events.push(event::book_update(t, row, is_gone));
+            events.extend(event::clearing_update(live, t, row, is_gone));
         }
         Self { arrived, ..Self::new(t, spellings, events) }
     }
 
-    /// Groups events by target and channel, keeping their order.
+    /// Groups events by audience, target and channel, keeping their order.
     pub(crate) fn new(t: T, spellings: &Spellings, events: Vec<Event>) -> Self {
         let bytes = events.iter().map(Event::bytes).sum();
-        let mut places: HashMap<(Target, Channel), usize> = HashMap::new();
+        let mut places: HashMap<(Audience, Target, Channel), usize> = HashMap::new();
         let mut parts: Vec<Part> = Vec::new();
         for event in events {
-            let place = *places.entry((event.target, event.channel)).or_insert_with(|| {
+            let place = (event.audience.clone(), event.target, event.channel);
+            let place = *places.entry(place).or_insert_with(|| {
                 let slots = match event.target {
                     Target::Zone(zone) => spellings.count(zone),
                     _ => 1,
                 };
                 let rendered = (0..slots.max(1)).map(|_| OnceLock::new()).collect();
-                parts.push(Part { target: event.target, channel: event.channel, events: Vec::new(), rendered });
+                let (audience, target, channel) = (event.audience.clone(), event.target, event.channel);
+                parts.push(Part { audience, target, channel, events: Vec::new(), rendered });
                 parts.len() - 1
             });
             parts[place].events.push(event);
@@ -124,6 +128,7 @@ impl Moment {
     fn wanted<'a>(&'a self, subscription: &'a Subscription) -> impl Iterator<Item = (&'a Part, u8)> {
         self.parts
             .iter()
+            .filter(|part| part.audience.has(subscription.reader()))
             .filter_map(|part| subscription.wants(self.t, part.target, part.channel).map(|spelling| (part, spelling)))
     }
 

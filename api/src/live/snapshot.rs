@@ -23,6 +23,9 @@ pub(crate) fn frame(
 ) -> String {
     // Everything in a subscription counts at the end of time: it is asked what it has, not from when.
     let spelling = |event: &Event| {
+        if !event.audience.has(new.reader()) {
+            return None;
+        }
         let wants = |subscription: &Subscription| subscription.wants(T::MAX, event.target, event.channel);
         wants(new).filter(|_| old.is_none_or(|old| wants(old).is_none()))
     };
@@ -80,7 +83,8 @@ fn intervals(snapshot: &Snapshot, wanted: &Subscription, limit: usize) -> Vec<Ev
     });
     last.flat_map(|(t, row)| {
         let top = book.then(|| event::book_update(*t, row, false));
-        top.into_iter().chain(clearing.then(|| event::clearing_update(*t, row, false)))
+        let cleared = if clearing { event::clearing_update(snapshot, *t, row, false) } else { Vec::new() };
+        top.into_iter().chain(cleared)
     })
     .collect()
 }

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use model::Zones;
 use model::location::zone_code;
 use model::time::T;
+use model::{Reader, Zones};
 
 use super::event::{Channel, Target};
 use crate::error::Error;
@@ -43,8 +43,10 @@ impl Spellings {
 }
 
 /// One client's subscription.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Subscription {
+    /// With whose eyes.
+    reader: Reader,
     /// Zone code to spelling, and the T after which it counts.
     zones: BTreeMap<u16, (u8, T)>,
     /// The T after which each channel counts; `None`: not subscribed.
@@ -52,6 +54,16 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
+    /// Nothing yet, for this reader.
+    pub(crate) fn of(reader: Reader) -> Self {
+        Self { reader, zones: BTreeMap::new(), channels: Default::default() }
+    }
+
+    /// With whose eyes.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
     /// Adds zones (any spelling) and channels from `t` on. Those already there stay as they are.
     pub(crate) fn add(&mut self, t: T, zones: &[(u16, u8)], channels: &[Channel]) {
         for (zone, spelling) in zones {
@@ -96,6 +108,7 @@ impl Subscription {
     /// Equal for subscriptions that get the same messages once settled.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hash = DefaultHasher::new();
+        self.reader.hash(&mut hash);
         for (zone, (spelling, _)) in &self.zones {
             (zone, spelling).hash(&mut hash);
         }
@@ -159,7 +172,7 @@ mod tests {
         let find = |name: &str| zones_by_name(&zones, &spellings, &[name.to_owned()]).unwrap()[0];
         let (pjm, mumbai) = (find("PJM"), find("Mumbai"));
         assert_eq!(spellings.text(mumbai.0, mumbai.1), "mumbai");
-        let mut subscription = Subscription::default();
+        let mut subscription = Subscription::of(Reader::House);
         subscription.add(10, &[pjm], &[Channel::Prices]);
         subscription.add(20, &[mumbai, pjm], &[]);
         let wants = |t, zone: (u16, u8)| subscription.wants(t, Target::Zone(zone.0), Channel::Prices);

@@ -1,11 +1,13 @@
 //! REST: one file a resource, each with its filter, its handler, its shapes and their documentation.
 
+pub(crate) mod actions;
 pub(crate) mod analytics;
 pub(crate) mod auctions;
 pub(crate) mod bids;
 pub(crate) mod broadcast;
 pub(crate) mod explain;
 pub(crate) mod market;
+pub(crate) mod resources;
 pub(crate) mod settlement;
 pub(crate) mod simulate;
 pub(crate) mod sockets;
@@ -14,10 +16,14 @@ pub(crate) mod system;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
+use model::Reader;
+use platform::Platform;
+use platform::identity::{self, Origin};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use warp::filters::BoxedFilter;
@@ -25,19 +31,63 @@ use warp::reply::Response;
 use warp::{Filter, Reply};
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::Error;
 
 /// What a handler yields.
 pub(crate) type Answer = Result<Response, Error>;
 /// What a resource's filter yields.
 pub(crate) type Routes = BoxedFilter<(Response,)>;
-/// How handlers hold the state.
-pub(crate) type Shared = Arc<App>;
+/// What a handler is given: the state that all share, and who asks.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    app: Arc<App>,
+    caller: Caller,
+}
 
-/// Hands the shared state to a handler.
+impl Shared {
+    /// With nobody asking: what routes are made of.
+    pub(crate) fn of(app: &Arc<App>) -> Self {
+        Self { app: Arc::clone(app), caller: Caller::anybody(Origin::default()) }
+    }
+
+    /// The accounts.
+    pub(crate) fn accounts(&self) -> Result<&Platform, Error> {
+        let none = || Error::NotReady("this process has no accounts: set platform.enabled".to_owned());
+        self.app.deps.platform.as_ref().ok_or_else(none)
+    }
+
+    /// The accounts, and whose request it is.
+    pub(crate) fn platform(&self) -> Result<(&Platform, &identity::Caller), Error> {
+        Ok((self.accounts()?, self.caller.account()?))
+    }
+
+    /// Where the request comes from.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.caller.origin
+    }
+
+    /// What of the state the caller may see.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.caller.reader
+    }
+}
+
+impl Deref for Shared {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
+
+/// Hands state and caller to a handler. A request that came past the gate unseen is nobody's.
 pub(crate) fn with(app: &Shared) -> impl Filter<Extract = (Shared,), Error = Infallible> + Clone + use<> {
-    let app = Arc::clone(app);
-    warp::any().map(move || Arc::clone(&app))
+    let app = Arc::clone(&app.app);
+    warp::ext::optional().map(move |caller: Option<Caller>| {
+        let caller = caller.unwrap_or_else(|| Caller::anybody(Origin::default()));
+        Shared { app: Arc::clone(&app), caller }
+    })
 }
 
 /// Runs a handler and turns its error into an answer.

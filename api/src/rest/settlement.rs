@@ -163,7 +163,8 @@ pub(crate) fn settlement(query: &str, app: &Shared) -> Answer {
     let limit = params.number("limit", 1..=10_000_usize)?.unwrap_or(1_000);
     let snapshot = app.snapshot();
     let admits = |row: &Settlement| {
-        places.as_ref().is_none_or(|places| places.contains(&row.series.location))
+        app.reader().sees(&row.organisation)
+            && places.as_ref().is_none_or(|places| places.contains(&row.series.location))
             && market.is_none_or(|market| row.series.market == market)
             && start_ms.is_none_or(|start_ms| row.start_ms >= start_ms)
             && end_ms.is_none_or(|end_ms| row.start_ms < end_ms)

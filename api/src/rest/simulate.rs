@@ -4,7 +4,6 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 use warp::Filter;
-use warp::http::HeaderMap;
 
 use super::broadcast::{self, Published, notice, published};
 use super::{Answer, Routes, Shared, answer, from_json, read_body, with};
@@ -14,24 +13,19 @@ use crate::series;
 
 /// `/simulate/…`.
 pub(crate) fn routes(app: &Shared) -> Routes {
-    let post =
-        warp::post().and(raw_query()).and(warp::header::headers_cloned()).and(warp::body::stream()).and(with(app));
-    let price = warp::path!("simulate" / "price-update").and(post.clone()).then(
-        |query: String, headers: HeaderMap, body, app: Shared| {
-            answer(async move {
-                let body = read_body(body, app.config.body_limit_bytes).await?;
-                price_update(&query, &headers, &body, &app).await
-            })
-        },
-    );
-    let events = warp::path!("simulate" / "market-events").and(post).then(
-        |query: String, headers: HeaderMap, body, app: Shared| {
-            answer(async move {
-                let body = read_body(body, app.config.body_limit_bytes).await?;
-                market_events(&query, &headers, &body, &app).await
-            })
-        },
-    );
+    let post = warp::post().and(raw_query()).and(warp::body::stream()).and(with(app));
+    let price = warp::path!("simulate" / "price-update").and(post.clone()).then(|query: String, body, app: Shared| {
+        answer(async move {
+            let body = read_body(body, app.config.body_limit_bytes).await?;
+            price_update(&query, &body, &app).await
+        })
+    });
+    let events = warp::path!("simulate" / "market-events").and(post).then(|query: String, body, app: Shared| {
+        answer(async move {
+            let body = read_body(body, app.config.body_limit_bytes).await?;
+            market_events(&query, &body, &app).await
+        })
+    });
     price.or(events).unify().boxed()
 }
 
@@ -114,8 +108,7 @@ fn read_events(body: &[u8]) -> Result<Vec<MarketEvent>, Error> {
         (status = 404, description = "Unknown zone: lists those known", body = ErrorBody),
         (status = 413, description = "Body too large", body = ErrorBody),
         (status = 503, description = "The broker does not take it", body = ErrorBody)))]
-pub(crate) async fn price_update(query: &str, headers: &HeaderMap, body: &[u8], app: &Shared) -> Answer {
-    app.admin.check(headers)?;
+pub(crate) async fn price_update(query: &str, body: &[u8], app: &Shared) -> Answer {
     let params = Params::parse(query, &["market_zone", "price", "volume"])?;
     let body: PriceUpdate = from_json(body)?;
     let asked = params.text("market_zone")?.map(str::to_owned).or(body.market_zone).unwrap_or_else(|| "PJM".to_owned());
@@ -150,8 +143,7 @@ fn near_the_latest(app: &Shared, zone: &str) -> Result<f64, Error> {
         (status = 404, description = "Unknown zone: lists those known", body = ErrorBody),
         (status = 413, description = "Body too large", body = ErrorBody),
         (status = 503, description = "The broker does not take it", body = ErrorBody)))]
-pub(crate) async fn market_events(query: &str, headers: &HeaderMap, body: &[u8], app: &Shared) -> Answer {
-    app.admin.check(headers)?;
+pub(crate) async fn market_events(query: &str, body: &[u8], app: &Shared) -> Answer {
     Params::parse(query, &[])?;
     let events = read_events(body)?;
     // All or nothing as far as can be told beforehand: a wrong zone in the last must not leave the first published.

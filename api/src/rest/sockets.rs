@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::time::T;
 use serde::Serialize;
 use utoipa::ToSchema;
-use warp::http::{HeaderMap, StatusCode};
+use warp::http::StatusCode;
 use warp::ws::Ws;
 use warp::{Filter, Reply};
 
@@ -39,24 +39,21 @@ pub(crate) fn routes(app: &Shared) -> Routes {
     let health = health.then(|query: String, app| answer(async move { health_of_sockets(&query, &app) }));
     let stats = prefix.clone().and(warp::path!("stats")).and(get);
     let stats = stats.then(|query: String, app| answer(async move { stats_of_sockets(&query, &app) }));
-    let post =
-        warp::post().and(raw_query()).and(warp::header::headers_cloned()).and(warp::body::stream()).and(with(app));
+    let post = warp::post().and(raw_query()).and(warp::body::stream()).and(with(app));
     let price = prefix.clone().and(warp::path!("broadcast" / "price")).and(post.clone()).then(
-        |query: String, headers: HeaderMap, body, app: Shared| {
+        |query: String, body, app: Shared| {
             answer(async move {
                 let body = read_body(body, app.config.body_limit_bytes).await?;
-                broadcast::price(&query, &headers, &body, &app).await
+                broadcast::price(&query, &body, &app).await
             })
         },
     );
-    let alert = prefix.and(warp::path!("broadcast" / "alert")).and(post).then(
-        |query: String, headers: HeaderMap, body, app: Shared| {
-            answer(async move {
-                let body = read_body(body, app.config.body_limit_bytes).await?;
-                broadcast::alert(&query, &headers, &body, &app).await
-            })
-        },
-    );
+    let alert = prefix.and(warp::path!("broadcast" / "alert")).and(post).then(|query: String, body, app: Shared| {
+        answer(async move {
+            let body = read_body(body, app.config.body_limit_bytes).await?;
+            broadcast::alert(&query, &body, &app).await
+        })
+    });
     market.or(prices).unify().or(health).unify().or(stats).unify().or(price).unify().or(alert).unify().boxed()
 }
 
@@ -66,7 +63,7 @@ fn socket() -> warp::filters::BoxedFilter<(Option<Ws>,)> {
 }
 
 /// Parameters of both sockets; `zones` only of the second.
-pub(crate) const ALLOWED: [&str; 4] = ["zones", "channels", "format", "since"];
+pub(crate) const ALLOWED: [&str; 5] = ["zones", "channels", "format", "since", "token"];
 
 /// Follows one zone. First `connection_established`, then a `snapshot` at T (or, with `since`, what was missed),
 /// then every closed moment after it, ended by `{"type":"closed","t":T}`.
@@ -74,7 +71,8 @@ pub(crate) const ALLOWED: [&str; 4] = ["zones", "channels", "format", "since"];
     params(("zone" = String, Path, description = "Zone by any name; messages spell it this way", example = "pjm"),
         ("channels" = Option<String>, Query, description = "prices, volumes, kpis, alerts, correlations, bids, book, clearing, comma-separated; all but book and clearing without"),
         ("format" = Option<String>, Query, description = "classic (one message an event) or batch (one message a moment); classic without"),
-        ("since" = Option<u64>, Query, description = "Resume after this T; when it is too old a resync message and a snapshot follow")),
+        ("since" = Option<u64>, Query, description = "Resume after this T; when it is too old a resync message and a snapshot follow"),
+        ("token" = Option<String>, Query, description = "Access token or API key, where no header can be set: shows your own bids and alerts, too")),
     responses((status = 101, description = "Switches to the WebSocket protocol"),
         (status = 400, description = "Not a WebSocket request, or a bad parameter", body = ErrorBody),
         (status = 404, description = "Unknown zone: lists those known", body = ErrorBody),
@@ -91,7 +89,8 @@ pub(crate) fn market_socket(zone: &str, ws: Option<Ws>, query: &str, app: Shared
     params(("zones" = Option<String>, Query, description = "Zones by any name, comma-separated; all without", example = "PJM,MUMBAI"),
         ("channels" = Option<String>, Query, description = "prices, volumes, kpis, alerts, correlations, bids, book, clearing, comma-separated; all but book and clearing without"),
         ("format" = Option<String>, Query, description = "classic (one message an event) or batch (one message a moment); classic without"),
-        ("since" = Option<u64>, Query, description = "Resume after this T; when it is too old a resync message and a snapshot follow")),
+        ("since" = Option<u64>, Query, description = "Resume after this T; when it is too old a resync message and a snapshot follow"),
+        ("token" = Option<String>, Query, description = "Access token or API key, where no header can be set: shows your own bids and alerts, too")),
     responses((status = 101, description = "Switches to the WebSocket protocol"),
         (status = 400, description = "Not a WebSocket request, or a bad parameter", body = ErrorBody),
         (status = 404, description = "Unknown zone: lists those known", body = ErrorBody),
@@ -123,7 +122,7 @@ fn open(label: String, zones: Vec<(u16, u8)>, params: &Params, ws: Option<Ws>, a
     }
     let full = || Error::Unavailable(format!("all {} sockets are taken", app.config.websocket.max_sockets));
     let seat = app.hub.admit().ok_or_else(full)?;
-    let mut subscription = Subscription::default();
+    let mut subscription = Subscription::of(app.reader().clone());
     subscription.add(0, &zones, &channels);
     let opening = Opening {
         market_zone: label,

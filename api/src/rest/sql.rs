@@ -69,7 +69,7 @@ pub(crate) async fn query(parameters: &str, headers: &HeaderMap, body: &[u8], ap
         return Err(Error::BadBody("there is no statement in the body".to_owned()));
     }
     let engine = &app.deps.engine;
-    let result = engine.query(&statement, &engine.limits()).await?;
+    let result = engine.query(&statement, app.reader(), &engine.limits()).await?;
     let (t, schema) = (result.t, result.schema.clone());
     let batches = result.collect().await?;
     let encode = move || format.encode(t, &schema, &batches);

@@ -134,6 +134,7 @@ impl World {
             health: Arc::new(move || shared.lock().clone()),
             is_current: Arc::new(|| true),
             registry,
+            platform: None,
         };
         let starting = api::Starting::new(&config, || "a test".to_owned())?;
         let server = api::Server::new(config, deps, starting).await?;

@@ -214,6 +214,7 @@ async fn alerts(app: &Shared, zone: &str, from_ms: i64, to_ms: i64) -> Result<Ve
     }
     let filter = sql::AlertFilter { series, from_ms, to_ms, limit: MOST_ALERTS, ..sql::AlertFilter::default() };
     let mut standing = app.deps.store.alerts(&filter).await?;
+    standing.retain(|alert| app.reader().sees_rule(&alert.anomaly.rule));
     standing.sort_by_key(|alert| (alert.anomaly.start_ms, alert.anomaly.id));
     Ok(standing.iter().map(|alert| AlertView::new(&app.labels, alert)).collect())
 }

@@ -54,7 +54,8 @@ pub(crate) fn awards(location: &str, query: &str, app: &Shared) -> Answer {
     let limit = params.number("limit", 1..=10_000_usize)?.unwrap_or(1_000);
     let snapshot = app.snapshot();
     let admits = |award: &Award| {
-        places.contains(&award.series.location)
+        app.reader().sees(&award.organisation)
+            && places.contains(&award.series.location)
             && market.is_none_or(|market| award.series.market == market)
             && from_ms.is_none_or(|from_ms| award.start_ms >= from_ms)
             && to_ms.is_none_or(|to_ms| award.start_ms < to_ms)

@@ -63,7 +63,8 @@ pub(crate) fn bid_kpis(query: &str, app: &Shared) -> Answer {
     let limit = params.number("limit", 1..=10_000_usize)?.unwrap_or(1_000);
     let snapshot = app.snapshot();
     let admits = |key: &BidKpiKey| {
-        places.as_ref().is_none_or(|places| places.contains(&key.series.location))
+        app.reader().sees(&key.organisation)
+            && places.as_ref().is_none_or(|places| places.contains(&key.series.location))
             && market.is_none_or(|market| key.series.market == market)
             && start_ms.is_none_or(|start_ms| key.start_ms >= start_ms)
             && end_ms.is_none_or(|end_ms| key.start_ms < end_ms)

@@ -33,7 +33,7 @@ pub(crate) struct BookView {
     sell: Vec<IntervalBid>,
 }
 
-/// The live bids of a delivery interval, the top of its book, and totals.
+/// The live bids of a delivery interval, the top of its book, and totals. Of the bids, your own.
 #[utoipa::path(get, path = "/api/market/{location}/{interval}/book", tag = "auctions",
     params(("location" = String, Path, description = "ZONE, ZONE/LOCATION (the slash as %2F), or a location's name if only one zone has it", example = "ES"),
         ("interval" = String, Path, description = "Any instant in the delivery interval: RFC 3339 or UTC milliseconds", example = "2030-06-20T22:00:00Z"),
@@ -50,7 +50,9 @@ pub(crate) fn auction_book(location: &str, interval: &str, query: &str, app: &Sh
     let place = Place::find(app, &snapshot, &asked)?;
     let here = [place.series.location];
     let bids = snapshot.bids.values().map(|(_, bid)| bid);
-    let bids: Vec<&LiveBid> = bids.filter(|bid| is_energy(bid) && place.auction.holds(&here, bid)).collect();
+    let shown =
+        |bid: &&LiveBid| app.reader().sees(&bid.organisation) && is_energy(bid) && place.auction.holds(&here, bid);
+    let bids: Vec<&LiveBid> = bids.filter(shown).collect();
     let mut truncated = false;
     let mut best = |side: Side| {
         let first =

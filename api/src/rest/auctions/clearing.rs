@@ -43,7 +43,9 @@ pub(crate) async fn clearing(location: &str, interval: &str, query: &str, app: &
     let row = |zone: usize| -> Option<Clearing> {
         let series = SeriesKey { location: book.zones()[zone], ..place.series };
         let published = snapshot.clearing.get(&(series, place.start_ms)).map(|(_, row)| row.clone());
-        published.or_else(|| book.row(interval, zone))
+        let mut row = published.or_else(|| book.row(interval, zone))?;
+        row.marginal.take_if(|(_, bid)| !app.reader().sees_bid(&snapshot, bid));
+        Some(row)
     };
     let own = row(zone).ok_or_else(|| Error::Internal(format!("{place:?} has bids and no row")))?;
     let coupled = (0..book.zones().len()).find(|other| *other != zone).and_then(row);
@@ -51,6 +53,6 @@ pub(crate) async fn clearing(location: &str, interval: &str, query: &str, app: &
         t: snapshot.t,
         clearing: ClearingRow::new(&app.labels, &own),
         coupled: coupled.map(|row| ClearingRow::new(&app.labels, &row)),
-        explain: explain(&book, interval, zone),
+        explain: explain(&book, interval, zone, app.reader()),
     })
 }

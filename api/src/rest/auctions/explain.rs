@@ -7,7 +7,7 @@ use clearing::{Accepted, Order, OrderId, WHOLE};
 use model::bid::Step;
 use model::money::{price, volume_mwh};
 use model::time::rfc3339;
-use model::{LiveBid, Side};
+use model::{LiveBid, Reader, Side};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -84,12 +84,12 @@ pub(crate) struct ComplexBid {
     surplus: Option<f64>,
 }
 
-/// Explains an interval of a cleared book in one of its zones.
-pub(crate) fn explain(book: &Book, interval: Interval, zone: usize) -> Explain {
+/// Explains an interval of a cleared book in one of its zones, with the bids that `reader` may see.
+pub(crate) fn explain(book: &Book, interval: Interval, zone: usize, reader: &Reader) -> Explain {
     let cleared = &book.day().result(interval).zones[zone];
     let start_ms = book.intervals().start_ms(interval);
     let marginal = cleared.price.zip(cleared.marginal).and_then(|(at, (_, id))| {
-        let bid = book.bid(id)?;
+        let bid = book.bid(id).filter(|bid| reader.sees(&bid.organisation))?;
         Some(MarginalBid {
             bid: bid.bid.clone(),
             organisation: bid.organisation.clone(),
@@ -97,8 +97,8 @@ pub(crate) fn explain(book: &Book, interval: Interval, zone: usize) -> Explain {
             step: marginal_step(bid, start_ms, at).map(StepView::new),
         })
     });
-    let mut at_margin = cleared.price.map_or_else(Vec::new, |at| margin(book, interval, zone, at));
-    let mut component = component(book, interval);
+    let mut at_margin = cleared.price.map_or_else(Vec::new, |at| margin(book, interval, zone, at, reader));
+    let mut component = component(book, interval, reader);
     let complex = component.as_ref().map_or(0, |component| component.complex.len());
     let truncated = at_margin.len() > MAX_BIDS || complex > MAX_BIDS;
     at_margin.truncate(MAX_BIDS);
@@ -132,13 +132,13 @@ fn marginal_step(bid: &LiveBid, start_ms: i64, at: i64) -> Option<&Step> {
     })
 }
 
-fn margin(book: &Book, interval: Interval, zone: usize, at: i64) -> Vec<MarginBid> {
+fn margin(book: &Book, interval: Interval, zone: usize, at: i64, reader: &Reader) -> Vec<MarginBid> {
     let start_ms = book.intervals().start_ms(interval);
     let mut found = Vec::new();
     for (side, of) in [(Side::Buy, clearing::Side::Buy), (Side::Sell, clearing::Side::Sell)] {
         let accepted = book.day().accepted(interval, u8::from(zone > 0), of);
         for order in book.day().orders().values().filter(|order| order.side == of && usize::from(order.zone) == zone) {
-            let Some(bid) = book.bid(order.id) else { continue };
+            let Some(bid) = book.bid(order.id).filter(|bid| reader.sees(&bid.organisation)) else { continue };
             let awarded = accepted.get(&order.id).copied().unwrap_or(0);
             // A block stands or falls as a whole, and a complex bid that is refused has no share to wait for.
             let is_block = matches!(order.kind, clearing::Kind::Block(_));
@@ -165,7 +165,7 @@ fn margin(book: &Book, interval: Interval, zone: usize, at: i64) -> Vec<MarginBi
     found
 }
 
-fn component(book: &Book, interval: Interval) -> Option<ComponentView> {
+fn component(book: &Book, interval: Interval, reader: &Reader) -> Option<ComponentView> {
     let component = book.day().components().find(|component| component.intervals.contains(&interval))?;
     let mut accepted: BTreeMap<OrderId, Vec<&Accepted>> = BTreeMap::new();
     for one in &component.accepted {
@@ -176,8 +176,9 @@ fn component(book: &Book, interval: Interval) -> Option<ComponentView> {
         order.is_complex() && order.intervals().first().is_some_and(|first| component.intervals.contains(first))
     };
     let orders = book.day().orders().values().filter(inside);
-    let mut complex: Vec<ComplexBid> =
-        orders.filter_map(|order| Some(complex_bid(book, book.bid(order.id)?, accepted.get(&order.id)))).collect();
+    let own = orders.filter_map(|order| Some((order.id, book.bid(order.id)?)));
+    let own = own.filter(|(_, bid)| reader.sees(&bid.organisation));
+    let mut complex: Vec<ComplexBid> = own.map(|(id, bid)| complex_bid(book, bid, accepted.get(&id))).collect();
     complex.sort_by(|one, other| (!one.accepted, &one.bid).cmp(&(!other.accepted, &other.bid)));
     Some(ComponentView {
         intervals: component.intervals.iter().map(|at| rfc3339(book.intervals().start_ms(*at))).collect(),

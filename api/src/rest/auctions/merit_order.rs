@@ -55,7 +55,7 @@ impl MeritLevelView {
     }
 }
 
-/// The price levels of supply and demand of a delivery interval; complex bids apart.
+/// The price levels of supply and demand of a delivery interval; complex bids apart. Of the bids listed, your own.
 #[utoipa::path(get, path = "/api/market/{location}/{interval}/merit-order", tag = "auctions",
     params(("location" = String, Path, description = "ZONE, ZONE/LOCATION (the slash as %2F), or a location's name if only one zone has it", example = "ES"),
         ("interval" = String, Path, description = "Any instant in the delivery interval: RFC 3339 or UTC milliseconds", example = "2030-06-20T22:00:00Z"),
@@ -82,7 +82,7 @@ pub(crate) async fn merit_order(location: &str, interval: &str, query: &str, app
         demand.map(|level| MeritLevelView::new(level, level.buy, level.demand)).take(limit + 1).collect();
     let listed = |wanted: fn(&Order) -> bool| -> Vec<IntervalBid> {
         let here = book.day().orders().values().filter(|order| order.zone == number && wanted(order));
-        let bids = here.filter_map(|order| book.bid(order.id));
+        let bids = here.filter_map(|order| book.bid(order.id)).filter(|bid| app.reader().sees(&bid.organisation));
         let mut bids: Vec<_> = bids.filter_map(|bid| IntervalBid::new(bid, place.start_ms)).collect();
         bids.sort_by(|one, other| (one.side, &one.bid).cmp(&(other.side, &other.bid)));
         bids

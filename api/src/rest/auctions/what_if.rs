@@ -1,7 +1,5 @@
 //! What would be if: the day cleared again with bids more or less. Nothing is published.
 
-use std::sync::Arc;
-
 use auction::Book;
 use model::bid::BidStatus;
 use model::money::{price, volume_mwh};
@@ -114,13 +112,17 @@ pub(crate) async fn what_if(location: &str, interval: &str, query: &str, body: &
     };
     let members = app.books.rules.members(&place.auction);
     let removed = remove.iter().map(|id| match snapshot.bids.get(id) {
-        Some((_, bid)) if bid.is_live() && place.auction.holds(&members, bid) => Ok(bid.clone()),
+        Some((_, bid))
+            if app.reader().sees(&bid.organisation) && bid.is_live() && place.auction.holds(&members, bid) =>
+        {
+            Ok(bid.clone())
+        }
         _ => Err(Error::NotFound(format!("no live bid {id} for this day of delivery"))),
     });
     let removed: Vec<LiveBid> = removed.collect::<Result<_, Error>>()?;
     let added = (0..).zip(add).map(|(index, bid)| hypothetical(app, &place, &members, index, bid));
     let added: Vec<LiveBid> = added.collect::<Result<_, Error>>()?;
-    let shared = Arc::clone(app);
+    let shared = app.clone();
     let trial = move |before: &Book, mut book: Book| {
         removed.iter().for_each(|bid| book.take_out(bid));
         for bid in added {
@@ -146,7 +148,7 @@ fn hypothetical(
     bid: NewBid,
 ) -> Result<LiveBid, Error> {
     let now_ms = chrono::Utc::now().timestamp_millis();
-    let mut wire = bid.into_wire(now_ms, || format!("what-if-{index}"))?;
+    let mut wire = bid.into_wire(app.reader(), now_ms, || format!("what-if-{index}"))?;
     wire.status = BidStatus::Accepted;
     let (bid, _) = judge(app, &wire)?;
     if !place.auction.holds(members, &bid) {
@@ -164,7 +166,12 @@ fn compare(app: &Shared, place: &Place, before: &Book, after: &Book) -> (Vec<Cha
     let (mut changed, mut unchanged) = (Vec::new(), 0);
     for interval in after.intervals().all() {
         for (zone, location) in after.zones().iter().enumerate() {
-            let outcome = |book: &Book| book.row(interval, zone).map(|row| Outcome::new(&row));
+            let sees = |book: &Book, bid: &str| book.find(bid).is_some_and(|bid| app.reader().sees(&bid.organisation));
+            let outcome = |book: &Book| {
+                let mut row = book.row(interval, zone)?;
+                row.marginal.take_if(|(_, bid)| !sees(book, bid));
+                Some(Outcome::new(&row))
+            };
             let (old, new) = (outcome(before), outcome(after));
             if old == new {
                 unchanged += usize::from(old.is_some());

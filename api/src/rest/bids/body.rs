@@ -6,7 +6,7 @@ use model::bid::{BidEvent, BidStatus, Side};
 use model::wire::decode::Refusal;
 use model::wire::json::Timestamp;
 use model::wire::{Decoded, Decoder, Limits, Origin, WireBid, WireKind, WireStep};
-use model::{BidRule, Broken, Market, Names, PartitionId, Reason};
+use model::{BidRule, Broken, Market, Names, PartitionId, Reader, Reason};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -33,8 +33,9 @@ pub(crate) struct NewBid {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     status: Option<BidStatus>,
-    /// Whose bid.
-    organisation: String,
+    /// Whose bid: your own organisation's, which need not be said.
+    #[serde(default)]
+    organisation: Option<String>,
     /// The unit behind it.
     #[serde(default)]
     asset: Option<String>,
@@ -66,8 +67,22 @@ pub(crate) struct NewBid {
 }
 
 impl NewBid {
-    /// As it goes on the wire, entered at `now_ms`. `name` gives it an id where it has none.
-    pub(crate) fn into_wire(self, now_ms: i64, name: impl FnOnce() -> String) -> Result<WireBid, Error> {
+    /// As it goes on the wire, entered at `now_ms` by somebody who reads as `reader`. `name` gives it an id where it has none.
+    pub(crate) fn into_wire(
+        self,
+        reader: &Reader,
+        now_ms: i64,
+        name: impl FnOnce() -> String,
+    ) -> Result<WireBid, Error> {
+        let organisation = match (reader.organisation(), self.organisation) {
+            (None, Some(said)) => said,
+            (None, None) => return Err(Error::BadBody("organisation is missing: whose bid".to_owned())),
+            (Some(own), None) => own.to_owned(),
+            (Some(own), Some(said)) if said == own => said,
+            (Some(own), Some(_)) => {
+                return Err(Error::Denied(format!("you bid for {own} alone: leave organisation out")));
+            }
+        };
         if self.revision.is_some_and(|revision| revision != 0) {
             return Err(Error::BadBody(
                 "revision: a new bid has revision 0; amend with PATCH /api/bids/{id}".to_owned(),
@@ -81,7 +96,7 @@ impl NewBid {
             bid: self.bid.unwrap_or_else(name),
             revision: 0,
             status: BidStatus::Submitted,
-            organisation: self.organisation,
+            organisation,
             asset: self.asset,
             market_zone: self.market_zone,
             location: self.location,

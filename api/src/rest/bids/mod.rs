@@ -10,7 +10,6 @@ pub(crate) mod read;
 pub(crate) mod write;
 
 use warp::Filter;
-use warp::http::HeaderMap;
 
 pub(crate) use body::{NewBid, judge};
 
@@ -29,26 +28,22 @@ pub(crate) fn routes(app: &Shared) -> Routes {
     let events = warp::path!("api" / "bids" / String / "events")
         .and(get)
         .then(|id: String, query: String, app| answer(async move { read::bid_events(&id, &query, &app).await }));
-    let write = raw_query().and(warp::header::headers_cloned());
-    let whole = write.and(warp::body::stream()).and(with(app));
-    let create =
-        all.and(warp::post()).and(whole.clone()).then(|query: String, headers: HeaderMap, body, app: Shared| {
-            answer(async move {
-                let body = read_body(body, app.config.body_limit_bytes).await?;
-                write::create_bid(&query, &headers, &body, &app).await
-            })
-        });
-    let amend =
-        one.and(warp::patch()).and(whole).then(|id: String, query: String, headers: HeaderMap, body, app: Shared| {
-            answer(async move {
-                let body = read_body(body, app.config.body_limit_bytes).await?;
-                write::amend_bid(&id, &query, &headers, &body, &app).await
-            })
-        });
-    let write = raw_query().and(warp::header::headers_cloned()).and(with(app));
-    let withdraw =
-        one.and(warp::delete()).and(write).then(|id: String, query: String, headers: HeaderMap, app: Shared| {
-            answer(async move { write::withdraw_bid(&id, &query, &headers, &app).await })
-        });
+    let whole = raw_query().and(warp::body::stream()).and(with(app));
+    let create = all.and(warp::post()).and(whole.clone()).then(|query: String, body, app: Shared| {
+        answer(async move {
+            let body = read_body(body, app.config.body_limit_bytes).await?;
+            write::create_bid(&query, &body, &app).await
+        })
+    });
+    let amend = one.and(warp::patch()).and(whole).then(|id: String, query: String, body, app: Shared| {
+        answer(async move {
+            let body = read_body(body, app.config.body_limit_bytes).await?;
+            write::amend_bid(&id, &query, &body, &app).await
+        })
+    });
+    let write = raw_query().and(with(app));
+    let withdraw = one.and(warp::delete()).and(write).then(|id: String, query: String, app: Shared| {
+        answer(async move { write::withdraw_bid(&id, &query, &app).await })
+    });
     list.or(single).unify().or(events).unify().or(create).unify().or(amend).unify().or(withdraw).unify().boxed()
 }

@@ -144,7 +144,10 @@ pub(crate) fn list_bids(query: &str, app: &Shared) -> Answer {
     let limit = params.number("limit", 1..=1_000_usize)?.unwrap_or(100);
     let from = params.text("cursor")?.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.to_owned()));
     let snapshot = app.snapshot();
-    let mut found = snapshot.bids.range((from, Bound::Unbounded)).filter(|(_, (_, bid))| filter.admits(bid));
+    let mut found = snapshot
+        .bids
+        .range((from, Bound::Unbounded))
+        .filter(|(_, (_, bid))| app.reader().sees(&bid.organisation) && filter.admits(bid));
     let bids: Vec<BidView> =
         found.by_ref().take(limit).map(|(_, (t, bid))| BidView::new(&app.labels, Some(*t), bid)).collect();
     let next_cursor = found.next().and_then(|_| bids.last().map(|last| last.bid.clone()));
@@ -163,9 +166,13 @@ pub(crate) async fn bid(id: &str, query: &str, app: &Shared) -> Answer {
     let id = decode(id)?;
     let snapshot = app.snapshot();
     let (t, bid) = match snapshot.bids.get(&id) {
+        // Another's bid and none at all are answered alike.
+        Some((_, bid)) if !app.reader().sees(&bid.organisation) => return Err(unknown(&id)),
         Some((t, bid)) => (snapshot.t, BidView::new(&app.labels, Some(*t), bid)),
         None => {
-            let newest = app.deps.store.versions_of_bid_at(&snapshot, &id).await?.pop().ok_or_else(|| unknown(&id))?;
+            let newest = app.deps.store.versions_of_bid_at(&snapshot, &id).await?.pop();
+            let newest = newest.filter(|version| app.reader().sees(&version.bid.organisation));
+            let newest = newest.ok_or_else(|| unknown(&id))?;
             (snapshot.t.max(newest.t), recorded(app, &newest))
         }
     };
@@ -184,9 +191,11 @@ pub(crate) async fn bid_events(id: &str, query: &str, app: &Shared) -> Answer {
     let id = decode(id)?;
     let snapshot = app.snapshot();
     let versions = app.deps.store.versions_of_bid_at(&snapshot, &id).await?;
-    let mut events: BTreeMap<T, BidView> = versions.iter().map(|version| (version.t, recorded(app, version))).collect();
+    let is_own = |bid: &LiveBid| app.reader().sees(&bid.organisation);
+    let own = versions.iter().filter(|version| is_own(&version.bid));
+    let mut events: BTreeMap<T, BidView> = own.map(|version| (version.t, recorded(app, version))).collect();
     // What was overtaken before the history had it. The followers of the batches may be ahead of the state.
-    for (t, bid) in app.hub.lives.of_bid(&id).into_iter().filter(|(t, _)| *t <= snapshot.t) {
+    for (t, bid) in app.hub.lives.of_bid(&id).into_iter().filter(|(t, bid)| *t <= snapshot.t && is_own(bid)) {
         events.entry(t).or_insert_with(|| BidView::new(&app.labels, Some(t), &bid));
     }
     let events: Vec<BidView> = events.into_values().collect();

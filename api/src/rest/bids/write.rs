@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json as object;
 use utoipa::ToSchema;
 use warp::Reply;
-use warp::http::{HeaderMap, StatusCode};
+use warp::http::StatusCode;
 
 use super::super::{Answer, Shared, broadcast, from_json};
 use super::{NewBid, judge};
@@ -55,12 +55,15 @@ pub(crate) struct Amendment {
         (status = 413, description = "Body too large", body = ErrorBody),
         (status = 422, description = "Against a rule of the market: details have rule, value and bound", body = ErrorBody),
         (status = 503, description = "The broker does not take it", body = ErrorBody)))]
-pub(crate) async fn create_bid(query: &str, headers: &HeaderMap, body: &[u8], app: &Shared) -> Answer {
-    app.admin.check(headers)?;
+pub(crate) async fn create_bid(query: &str, body: &[u8], app: &Shared) -> Answer {
     Params::parse(query, &[])?;
     let body: NewBid = from_json(body)?;
-    let new = body.into_wire(Utc::now().timestamp_millis(), || uuid::Uuid::new_v4().to_string())?;
+    let new = body.into_wire(app.reader(), Utc::now().timestamp_millis(), || uuid::Uuid::new_v4().to_string())?;
     if let Some((_, known)) = app.snapshot().bids.get(&new.bid) {
+        if !app.reader().sees(&known.organisation) {
+            // Ids are the market's: that this one is taken can be told, by whom cannot.
+            return Err(Error::Clash { code: "conflict", message: format!("there is a bid {}", new.bid) });
+        }
         return Err(conflict(format!("there is a bid {}", known.bid), known));
     }
     let (bid, labels) = judge(app, &new)?;
@@ -79,8 +82,7 @@ pub(crate) async fn create_bid(query: &str, headers: &HeaderMap, body: &[u8], ap
         (status = 413, description = "Body too large", body = ErrorBody),
         (status = 422, description = "The gate is closed, or against another rule of the market", body = ErrorBody),
         (status = 503, description = "The broker does not take it", body = ErrorBody)))]
-pub(crate) async fn amend_bid(id: &str, query: &str, headers: &HeaderMap, body: &[u8], app: &Shared) -> Answer {
-    app.admin.check(headers)?;
+pub(crate) async fn amend_bid(id: &str, query: &str, body: &[u8], app: &Shared) -> Answer {
     Params::parse(query, &[])?;
     let id = decode(id)?;
     let Amendment { revision, kind, steps } = from_json(body)?;
@@ -110,8 +112,7 @@ pub(crate) async fn amend_bid(id: &str, query: &str, headers: &HeaderMap, body: 
         (status = 409, description = "Another revision stands, or it is live no more: details have what stands", body = ErrorBody),
         (status = 422, description = "The gate is closed", body = ErrorBody),
         (status = 503, description = "The broker does not take it", body = ErrorBody)))]
-pub(crate) async fn withdraw_bid(id: &str, query: &str, headers: &HeaderMap, app: &Shared) -> Answer {
-    app.admin.check(headers)?;
+pub(crate) async fn withdraw_bid(id: &str, query: &str, app: &Shared) -> Answer {
     let params = Params::parse(query, &["revision"])?;
     let id = decode(id)?;
     params.required("revision", "0")?;
@@ -128,7 +129,8 @@ pub(crate) async fn withdraw_bid(id: &str, query: &str, headers: &HeaderMap, app
 fn standing(app: &Shared, id: &str, revision: i64) -> Result<LiveBid, Error> {
     let snapshot = app.snapshot();
     let unknown = || Error::NotFound(format!("no bid {id}; a new one is here as soon as the state has it"));
-    let (_, standing) = snapshot.bids.get(id).ok_or_else(unknown)?;
+    let found = snapshot.bids.get(id).filter(|(_, bid)| app.reader().sees(&bid.organisation));
+    let (_, standing) = found.ok_or_else(unknown)?;
     if standing.revision != revision {
         let message = format!("revision {} of {id} stands, not {revision}", standing.revision);
         return Err(conflict(message, standing));
