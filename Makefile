@@ -7,7 +7,7 @@ ARGS ?=
 CARGO ?= cargo
 
 help:
-	@echo "make demo    build and run everything in one process: http://127.0.0.1:8000 (ARGS='--replay FILE…' for real files)"
+	@echo "make demo    build and run everything, with a private PostgreSQL and Redis for accounts: http://127.0.0.1:8000 (ARGS='--replay FILE…' for real files)"
 	@echo "             DURABLE=1: on a real Kafka broker, survives kill -9"
 	@echo "make soak    kill it thousands of times: SEEDS=2000 in process, KILLS=40 with real processes and servers"
 	@echo "make test    start PostgreSQL, Redis, Kafka and the ClickHouse engine in a scratch folder, run every test, stop them; check k8s/"
@@ -30,9 +30,10 @@ demo: install web
 	@scripts/demo-durable.sh "$${CARGO_TARGET_DIR:-target}/debug/optibid" $(ARGS)
 else
 demo: install web
+	@scripts/install.sh demo
 	$(CARGO) build --workspace --bins
-	@echo "starting: http://127.0.0.1:8000 (Ctrl-C ends it)"
-	@"$${CARGO_TARGET_DIR:-target}/debug/optibid" demo $(ARGS)
+	@echo "starting: http://127.0.0.1:8000 (log in as admin@optibid.io / admin123; Ctrl-C ends it)"
+	@scripts/demo.sh "$${CARGO_TARGET_DIR:-target}/debug/optibid" $(ARGS)
 endif
 
 test:

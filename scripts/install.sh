@@ -6,6 +6,7 @@
 #   scripts/install.sh page         also Node.js 20 or newer, for the page in api/web
 #   scripts/install.sh manifests    also kustomize, the schemas of Kubernetes and a linter, for k8s/ and the Dockerfile
 #   scripts/install.sh test         also PostgreSQL 15 with PostGIS, Redis, Apache Kafka, the ClickHouse engine, an OpenID provider, and both of these
+#   scripts/install.sh demo         also PostgreSQL 15 with PostGIS and Redis, for the demo's accounts
 #   scripts/install.sh kafka        also Apache Kafka (and Java), for the durable demo
 #   scripts/install.sh browser      also Chromium, to look at the page without a screen
 #
@@ -207,8 +208,8 @@ browser() {
 
 for part in "$@"; do
   case $part in
-    page | manifests | kafka | test | browser) ;;
-    *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+    page | manifests | kafka | demo | test | browser) ;;
+    *) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
   esac
 done
 build_tools
@@ -217,6 +218,7 @@ for part in "$@"; do
     page) page ;;
     manifests) manifests ;;
     kafka) kafka ;;
+    demo) postgres; redis ;;
     test) page; manifests; postgres; redis; kafka; clickhouse; issuer ;;
     browser) browser ;;
   esac

@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) sql: sql::Config,
     /// HTTP and WebSocket.
     pub(crate) api: api::Config,
+    /// Accounts, and what they have.
+    pub(crate) platform: platform::Config,
     /// The simulated market.
     pub(crate) simulation: simulator::Simulation,
 }
@@ -79,6 +81,18 @@ impl Config {
             checkpoint.root = self.data.dir.join("checkpoints").to_string_lossy().into_owned();
         }
         checkpoint
+    }
+
+    /// The `platform` section with what is left to the program filled in: the stores' own servers.
+    pub(crate) fn accounts(&self) -> platform::Config {
+        let mut platform = self.platform.clone();
+        if platform.postgres_url.expose().is_empty() {
+            platform.postgres_url = self.sinks.postgres.url.clone();
+        }
+        if platform.redis_url.expose().is_empty() && self.sinks.redis.enabled {
+            platform.redis_url = self.sinks.redis.url.clone();
+        }
+        platform
     }
 
     /// The `sinks` section with what is left to the program filled in: history inside the data folder, the changelog on

@@ -88,7 +88,7 @@ pub(crate) async fn demo(mut config: Config, args: Args) -> Result<()> {
         config.pipeline.clock = pipeline::Clock::Event;
         Feeder::Files { paths: args.replay, speed: args.speed }
     };
-    run::run(config, Some(feeder)).await
+    run::run(config, Some(feeder), run::Seed::Demo).await
 }
 
 /// A folder that goes when the demo ends.

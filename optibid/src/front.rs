@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::services::KafkaPublisher;
+use crate::{accounts, rules};
 
 /// What the front is built on.
 pub(crate) struct Parts {
@@ -30,6 +31,8 @@ pub(crate) struct Parts {
     pub(crate) health: api::Health,
     pub(crate) is_current: Arc<dyn Fn() -> bool + Send + Sync>,
     pub(crate) registry: Registry,
+    /// Accounts, where there are any.
+    pub(crate) platform: Option<platform::Platform>,
 }
 
 /// The front, bound to its addresses and subscribed to the moments.
@@ -55,7 +58,11 @@ impl Front {
             history.as_ref(),
             sql::Metrics::new(&parts.registry)?,
         )?;
-        let pgwire = serve_pgwire(config, engine.clone(), shutdown).await?;
+        if let Some(platform) = &parts.platform {
+            let publisher = KafkaPublisher(parts.producer.clone());
+            tokio::spawn(rules::publish(platform.clone(), publisher, shutdown.clone()));
+        }
+        let pgwire = serve_pgwire(config, engine.clone(), parts.platform.clone(), shutdown).await?;
         let deps = api::Deps {
             live: parts.live,
             batches: parts.batches,
@@ -67,6 +74,7 @@ impl Front {
             health: parts.health,
             is_current: parts.is_current,
             registry: parts.registry,
+            platform: parts.platform,
         };
         let server = api::Server::new(config.api.clone(), deps, starting).await?;
         if let Some(address) = server.address() {
@@ -99,14 +107,20 @@ impl Answering {
     }
 }
 
-async fn serve_pgwire(config: &Config, engine: sql::Engine, shutdown: &Shutdown) -> Result<JoinHandle<()>> {
+async fn serve_pgwire(
+    config: &Config,
+    engine: sql::Engine,
+    platform: Option<platform::Platform>,
+    shutdown: &Shutdown,
+) -> Result<JoinHandle<()>> {
     if !config.sql.pgwire.enabled {
         return Ok(tokio::spawn(async {}));
     }
     let (pgwire, stopping) = (config.sql.pgwire.clone(), shutdown.stopping());
     let listener = sql::pgwire::bind(&pgwire).await?;
     tracing::info!(listen = pgwire.listen, "PostgreSQL protocol");
-    Ok(tokio::spawn(async move { sql::pgwire::serve(listener, engine, &pgwire, stopping).await }))
+    let logins = platform.map(|platform| Arc::new(accounts::SqlLogins(platform)) as Arc<dyn sql::pgwire::Logins>);
+    Ok(tokio::spawn(async move { sql::pgwire::serve(listener, engine, &pgwire, logins, stopping).await }))
 }
 
 fn token(shutdown: &Shutdown) -> CancellationToken {

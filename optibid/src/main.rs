@@ -6,6 +6,8 @@
     reason = "what a command answers goes to standard output; what it tells goes to the log"
 )]
 
+mod accounts;
+mod audit;
 mod checkpoints;
 mod config;
 mod demo;
@@ -15,6 +17,7 @@ mod migrate;
 mod migrations;
 mod replay;
 mod report;
+mod rules;
 mod run;
 mod serve;
 mod services;
@@ -67,6 +70,9 @@ enum Command {
     /// Send a day of real bids through the dataflow and stand the clearing beside the official prices.
     #[command(subcommand)]
     Report(report::Command),
+    /// Verify the audit log of accounts.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -93,15 +99,16 @@ fn main() -> std::process::ExitCode {
 
 async fn dispatch(command: Command, config: config::Config) -> anyhow::Result<()> {
     match command {
-        Command::Run(args) => run::run(args.apply(config), None).await,
+        Command::Run(args) => run::run(args.apply(config), None, run::Seed::Nothing).await,
         Command::Serve => serve::serve(config).await,
         Command::Migrate(args) => migrate::migrate(&config, args).await,
-        Command::Demo(args) => demo::demo(config, args).await,
+        Command::Demo(args) => Box::pin(demo::demo(config, args)).await,
         Command::Simulate(args) => simulate::simulate(&config, args).await,
         Command::Replay(args) => replay::replay(&config, args).await,
         Command::Sql(args) => sql::sql(&config, args).await,
         Command::Checkpoints(command) => checkpoints::command(&config, &command).await,
         Command::Report(command) => report::report(config, command).await,
+        Command::Audit(command) => audit::command(&config, &command).await,
         Command::Config(command) => config::command(&config, &command).await,
     }
 }

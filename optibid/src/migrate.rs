@@ -17,7 +17,7 @@ pub(crate) struct Args {
 
 /// Migrates every store that is switched on; fails when one of them cannot be.
 pub(crate) async fn migrate(config: &Config, args: Args) -> Result<()> {
-    let stores = Store::all(&config.sinks);
+    let stores = Store::all(&config.sinks, &config.accounts());
     ensure!(!stores.is_empty(), "nothing to migrate: set DATABASE_URL or CLICKHOUSE_HOST, or enable a store");
     let deadline = Instant::now() + args.wait.0;
     // Side by side: one that is away does not hold up the other.

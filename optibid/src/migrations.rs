@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::humane::Secret;
 use pipeline::Shutdown;
 use tokio::sync::watch;
 
@@ -13,16 +14,20 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 /// A store with a schema.
 #[derive(Clone)]
 pub(crate) enum Store {
-    Postgres(sinks::postgres::Config),
+    /// Of the stream, of accounts, or of both.
+    Postgres(Secret),
     ClickHouse(sinks::clickhouse::Config),
 }
 
 impl Store {
     /// Those that are switched on.
-    pub(crate) fn all(sinks: &sinks::Config) -> Vec<Self> {
-        let postgres = sinks.postgres.enabled.then(|| Self::Postgres(sinks.postgres.clone()));
+    pub(crate) fn all(sinks: &sinks::Config, platform: &platform::Config) -> Vec<Self> {
+        let stream = sinks.postgres.enabled.then(|| sinks.postgres.url.clone());
+        let accounts = platform.enabled.then(|| platform.postgres_url.clone());
+        let accounts = accounts.filter(|url| stream.as_ref().is_none_or(|stream| stream.expose() != url.expose()));
+        let postgres = stream.into_iter().chain(accounts).map(Self::Postgres);
         let clickhouse = sinks.clickhouse.enabled.then(|| Self::ClickHouse(sinks.clickhouse.clone()));
-        postgres.into_iter().chain(clickhouse).collect()
+        postgres.chain(clickhouse).collect()
     }
 
     /// As its sink is called.
@@ -36,7 +41,7 @@ impl Store {
     /// Brings it up to date; the files applied now.
     pub(crate) async fn migrate(&self) -> Result<Vec<&'static str>, sql::migrate::Error> {
         match self {
-            Self::Postgres(store) => sql::migrate::postgres(store.url.expose()).await,
+            Self::Postgres(url) => sql::migrate::postgres(url.expose()).await,
             Self::ClickHouse(store) => {
                 let (url, database) = (store.url.as_str(), store.database.as_str());
                 let (user, password) = (store.user.as_str(), store.password.expose().as_str());
@@ -61,8 +66,8 @@ impl Migrated {
 }
 
 /// Starts the migrations of every store that is switched on.
-pub(crate) fn start(sinks: &sinks::Config, shutdown: &Shutdown) -> Migrated {
-    let started = Store::all(sinks).into_iter().map(|store| {
+pub(crate) fn start(sinks: &sinks::Config, platform: &platform::Config, shutdown: &Shutdown) -> Migrated {
+    let started = Store::all(sinks, platform).into_iter().map(|store| {
         let (tell, tried) = watch::channel(false);
         let name = store.name();
         tokio::spawn(persist(store, tell, shutdown.clone()));

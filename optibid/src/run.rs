@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use crate::config::Config;
 use crate::feeder::{self, Feeder};
 use crate::front::{self, Front};
-use crate::{migrations, services, stores};
+use crate::{accounts, migrations, services, stores};
 
 /// Which process of how many this is: over the `[pipeline.cluster]` section.
 #[derive(Debug, clap::Args)]
@@ -40,15 +40,25 @@ impl Args {
     }
 }
 
+/// What accounts begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seed {
+    /// Whatever there is.
+    Nothing,
+    /// The demo's organisation and its people, with passwords that everybody knows.
+    Demo,
+}
+
 /// Runs until Ctrl-C, SIGTERM or the end of the dataflow. `feeder` sends records beside it.
 #[expect(clippy::too_many_lines, reason = "the wiring of the whole program, once, from top to bottom")]
-pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>) -> Result<()> {
+pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>, seed: Seed) -> Result<()> {
     config.pipeline.validate()?;
     if !config.pipeline.cluster.leads() {
         // Stores, SQL and the simulated market are process 0's.
         config.sinks = sinks::Config::none();
         config.sql.pgwire.enabled = false;
         config.simulation.enabled = false;
+        config.platform.enabled = false;
     }
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
@@ -70,7 +80,8 @@ pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>) -> Result<()
     // The stores. They stop after the dataflow, once they have written what it closed.
     let sinks_config = config.sinks_with(&bootstrap, embedded.is_some());
     let drained = Shutdown::new();
-    let migrated = migrations::start(&sinks_config, &shutdown);
+    let accounts_config = config.accounts();
+    let migrated = migrations::start(&sinks_config, &accounts_config, &shutdown);
     let context = sinks::Context { names: Arc::clone(&names), zones: zones.clone() };
     let metrics = sinks::Metrics::new(&registry)?;
     let spawned = stores::spawn(&sinks_config, &context, &metrics, &migrated, || drained.stopping())?;
@@ -104,6 +115,12 @@ pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>) -> Result<()
     };
     let pipeline = tokio::task::spawn_blocking(start).await.context("start the pipeline")??;
 
+    // Accounts.
+    let platform = accounts::open(&accounts_config, &shutdown)?;
+    if let (Some(platform), Seed::Demo) = (&platform, seed) {
+        tokio::spawn(accounts::seed_demo(platform.clone(), migrated, shutdown.clone()));
+    }
+
     // SQL, the API, the WebSocket, the page.
     let producer = match is_embedded {
         true => feeder::embedded_producer(&config.pipeline.kafka, &bootstrap, pipeline.shared_positions())?,
@@ -122,6 +139,7 @@ pub(crate) async fn run(mut config: Config, feeder: Option<Feeder>) -> Result<()
             Arc::new(move || pipeline.is_current())
         },
         registry,
+        platform: platform.clone(),
     };
     let front = Front::open(&config, parts, starting, &shutdown).await?;
     // The WebSocket has subscribed: from here on it sees every moment. (It may be gone only when the program ends.)

@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 
 use crate::config::Config;
 use crate::front::{self, Front};
-use crate::{feeder, services};
+use crate::{accounts, feeder, services};
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(crate) async fn serve(config: Config) -> Result<()> {
@@ -53,6 +53,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         health: services::follower_health(Arc::clone(&status)),
         is_current: Arc::new(move || status.is_current()),
         registry,
+        platform: accounts::open(&config.accounts(), &shutdown)?,
     };
     let starting = api::Starting::new(&config.api, || "setting up".to_owned())?;
     let front = Front::open(&config, parts, starting, &shutdown).await?.start(&shutdown);

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Read this folder instead of asking a server: the `history` folder inside a data folder.
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// Access token or API key, where the server has accounts.
+    #[arg(long, env = "OPTIBID_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    token: Option<String>,
     /// table, csv or json.
     #[arg(long, default_value = "table")]
     format: OutputFormat,
@@ -31,7 +34,8 @@ pub(crate) async fn sql(config: &Config, args: Args) -> Result<()> {
     let remote: Box<dyn Remote> = match &args.data {
         Some(folder) => Box::new(shell::open_folder(config.sql.clone(), config.zone_table()?, folder)?),
         None => {
-            Box::new(Server { url: format!("{}/api/sql", args.url.trim_end_matches('/')), client: Default::default() })
+            let url = format!("{}/api/sql", args.url.trim_end_matches('/'));
+            Box::new(Server { url, token: args.token, client: Default::default() })
         }
     };
     let mut out = std::io::stdout();
@@ -61,13 +65,17 @@ fn history_file() -> Option<PathBuf> {
 /// A running server, asked over HTTP.
 struct Server {
     url: String,
+    token: Option<String>,
     client: reqwest::Client,
 }
 
 #[async_trait]
 impl Remote for Server {
     async fn run(&self, sql: &str) -> Result<Answer, String> {
-        let request = self.client.post(&self.url).header("accept", "application/vnd.apache.arrow.stream");
+        let mut request = self.client.post(&self.url).header("accept", "application/vnd.apache.arrow.stream");
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
         let response = request.json(&serde_json::json!({ "query": sql })).send().await;
         let response = response.map_err(|error| format!("ask {}: {error}; is optibid running?", self.url))?;
         let (status, body) = (response.status(), response.bytes().await.map_err(|error| error.to_string())?);

@@ -27,7 +27,7 @@ pub(crate) struct Program {
 /// each only once.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let first = std::process::id().wrapping_mul(97);
+    let first = std::process::id().wrapping_mul(2_971);
     loop {
         let port = 10_000 + first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 22_000;
         let port = u16::try_from(port).expect("below 32,000");

@@ -132,13 +132,13 @@ async fn clickhouse_bars(database: &str) -> BTreeMap<Key, Bar> {
     csv_rows(&clickhouse(&query).await).iter().map(bar_of_row).collect()
 }
 
-async fn postgres(url: &str) -> tokio_postgres::Client {
+pub(crate) async fn postgres(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-async fn postgres_bars(client: &tokio_postgres::Client) -> BTreeMap<Key, Bar> {
+pub(crate) async fn postgres_bars(client: &tokio_postgres::Client) -> BTreeMap<Key, Bar> {
     let query = "SELECT zone, location, market, (extract(epoch from start_time) * 1000)::bigint, open, high, low, close, \
                  volume, count FROM bars WHERE granularity = '1m' AND NOT removed";
     let rows = client.query(query, &[]).await.unwrap();
