@@ -28,4 +28,5 @@ mod servers;
 mod standby;
 mod stores;
 mod tenants;
+mod tour;
 mod wiped;
