@@ -15,7 +15,7 @@ use crate::program::{Program, eventually, free_port};
 use crate::stores::{Stores, expected, market, same, send, sql_bars, totals};
 
 /// Records for each group.
-const PART: u64 = 3_000;
+const PART: u64 = 2_000;
 const RECORDS: u64 = 5 * PART;
 
 /// Of one pod: what it is started with.

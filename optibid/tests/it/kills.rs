@@ -20,7 +20,7 @@ use crate::door::{Door, host};
 use crate::program::{Program, eventually};
 use crate::stores::{Bar, Key, Stores, clickhouse, compacted, expected, market, same, send_to, sql_bars};
 
-const RECORDS: u64 = 6_000;
+const RECORDS: u64 = 4_000;
 const RECEIVED: &str = "optibid_pipeline_ticks_total{disposition=\"received\"}";
 
 /// What happens besides kills.

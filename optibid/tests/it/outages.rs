@@ -6,10 +6,10 @@ use crate::door::{Door, host};
 use crate::program::{Program, eventually};
 use crate::stores::{Stores, expected, market, queued_rows, send, server};
 
-const BEFORE: u64 = 6_000;
-const MEANWHILE: u64 = 24_000;
+const BEFORE: u64 = 4_000;
+const MEANWHILE: u64 = 20_000;
 /// Rows: far fewer than what happens meanwhile.
-const QUEUE: usize = 4_000;
+const QUEUE: usize = 3_000;
 const AWAY: [&str; 4] = ["redis", "postgres", "clickhouse", "changelog"];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use crate::program::{Program, eventually};
 use crate::stores::{expected, market, messages, same, send, server, sql_bars};
 
-const RECORDS: u64 = 5_000;
+const RECORDS: u64 = 4_000;
 const ADMIN: (&str, &str) = ("X-Admin-Key", "test-admin-key");
 
 /// Where the history lies that the program writes and replicas read.

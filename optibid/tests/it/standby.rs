@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::program::{Program, eventually};
 use crate::stores::{Stores, expected, market, send, totals};
 
-const PART: u64 = 5_000;
+const PART: u64 = 3_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_takes_over_and_every_store_equals_the_recomputation() {
