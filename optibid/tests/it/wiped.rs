@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::program::{Program, eventually};
 use crate::stores::{Stores, expected, market, redis_connection, send};
 
-const RECORDS: u64 = 10_000;
+const RECORDS: u64 = 16_000;
 /// A checkpoint comes when the one before is written: records come in parts, so that there are several.
 const PARTS: u64 = 4;
 
